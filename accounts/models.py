@@ -1,0 +1,85 @@
+"""The table `users`."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.functions import TransactionNow
+from django.db import models
+
+from accounts.columns import BcryptField
+from accounts.validators import username_validator
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates people."""
+
+    def create_user(self, username: str, password: str | None = None, **extra: Any) -> "User":
+        """Create a viewer; raise ValueError without a name."""
+        if not username:
+            raise ValueError("A user needs a name.")
+        user = self.model(username=self.model.normalize_username(username), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, password: str | None = None, **extra: Any) -> "User":
+        """Create an administrator."""
+        return self.create_user(
+            username, password, **extra | {"is_staff": True, "is_superuser": True}
+        )
+
+
+class User(AbstractBaseUser):
+    """A person: an administrator (is_staff and is_superuser) or a viewer (neither).
+
+    There are no groups and no single permissions: a viewer sees everything and changes nothing.
+    """
+
+    id = models.AutoField(primary_key=True)
+    username = models.CharField(
+        max_length=50,
+        validators=[username_validator],
+        help_text="At most 50 letters, digits and @ . + - _",
+        error_messages={"unique": "There is a user of this name already."},
+    )
+    password = BcryptField("password", max_length=255, db_column="password_hash")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+    last_login = models.DateTimeField(null=True, blank=True, editable=False)
+    # Django's base class has a plain `is_active = True` where its own users have a column.
+    is_active = models.BooleanField(
+        "active", default=True, db_default=True, help_text="Untick instead of deleting."
+    )
+    is_staff = models.BooleanField("opens the administration", default=False, db_default=False)
+    is_superuser = models.BooleanField("changes everything", default=False, db_default=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        db_table = "users"
+        ordering = ["username"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["username"],
+                name="users_username_key",
+                violation_error_message="There is a user of this name already.",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="ix_users_id"),
+            models.Index(fields=["username"], name="ix_users_username"),
+        ]
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Say whether this person may do `perm`: administrators may all."""
+        return self.is_active and self.is_superuser
+
+    def has_perms(self, perms: Any, obj: object = None) -> bool:
+        """Say whether this person may do all of `perms`."""
+        return self.is_active and self.is_superuser
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """Say whether this person sees `app_label` in the administration."""
+        return self.is_active and self.is_superuser

@@ -1,0 +1,12 @@
+"""Addresses of login and account."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from accounts.views import AccountView, LoginView
+
+urlpatterns = [
+    path("login/", LoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", AccountView.as_view(), name="account"),
+]

@@ -1,0 +1,44 @@
+"""Fixtures that every test may use."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def static_files_without_manifest(settings):
+    """Render pages without having collected the static files first."""
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+
+
+@pytest.fixture
+def viewer(db):
+    """A person who may look."""
+    return User.objects.create_user("viewer", PASSWORD)
+
+
+@pytest.fixture
+def administrator(db):
+    """A person who may change."""
+    return User.objects.create_superuser("boss", PASSWORD)
+
+
+@pytest.fixture
+def viewer_client(viewer):
+    """A browser in which the viewer is logged in."""
+    client = Client()
+    client.force_login(viewer, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def administrator_client(administrator):
+    """A browser in which the administrator is logged in."""
+    client = Client()
+    client.force_login(administrator, backend="django.contrib.auth.backends.ModelBackend")
+    return client

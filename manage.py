@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""Runs PerfWatch's commands; `manage.py help` lists them."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command named on the command line; a wrong setting is one line, not a stack trace."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perfwatch_site.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"perfwatch: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""All collectors, and finding a declared field or its value by the name of a series.
+
+Importing this opens nothing and imports neither psutil nor metrics.kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metrics.collectors import (
+    cpu,
+    disk,
+    host,
+    memory,
+    memory_bandwidth,
+    network,
+    own,
+    perf_events,
+)
+from metrics.collectors.base import Collector, Document, Json
+from metrics.collectors.fields import Field
+
+COLLECTORS: tuple[Collector[Any], ...] = (
+    cpu.COLLECTOR,
+    memory.COLLECTOR,
+    network.COLLECTOR,
+    disk.COLLECTOR,
+    memory_bandwidth.COLLECTOR,
+    perf_events.COLLECTOR,
+    host.COLLECTOR,
+)
+
+FIELDS: tuple[Field, ...] = (
+    *(field for collector in COLLECTORS for field in collector.fields),
+    *own.FIELDS,
+)
+
+_BY_PATH = {field.path: field for field in FIELDS}
+
+
+def _by_leaf() -> Mapping[str, list[tuple[str, Field]]]:
+    """Fields of devices by their last name ("" when the device is the last), with their prefix."""
+    found: dict[str, list[tuple[str, Field]]] = {}
+    for field in FIELDS:
+        prefix, star, leaf = field.path.partition("*")
+        if star:
+            found.setdefault(leaf.removeprefix("."), []).append((prefix, field))
+    return found
+
+
+_BY_LEAF = _by_leaf()
+
+
+def field_of(series: str) -> Field | None:
+    """The field that a series belongs to, by declared prefix and leaf: names may contain dots."""
+    return _BY_PATH.get(series) or _device_series(series)[0]
+
+
+def lookup(document: Mapping[str, Json], series: str) -> Json:
+    """The value of a series in a snapshot's document; None when it is not there."""
+    if series in _BY_PATH:
+        return _walk(document, series.split("."))
+    field, name = _device_series(series)
+    if field is None:
+        return None
+    prefix, _, leaf = field.path.partition("*")
+    values = _walk(document, prefix.removesuffix(".").split("."))
+    if isinstance(values, list):
+        number = int(name)
+        return values[number] if number < len(values) else None
+    found = values.get(name) if isinstance(values, Mapping) else None
+    return _walk(found, leaf.removeprefix(".").split(".")) if leaf else found
+
+
+def devices(document: Mapping[str, Json], field: Field) -> list[str]:
+    """Names (or CPU numbers) that the document has for a field with `*`; empty for any other."""
+    prefix, star, leaf = field.path.partition("*")
+    values = _walk(document, prefix.removesuffix(".").split(".")) if star else None
+    if isinstance(values, list):
+        return [str(number) for number in range(len(values))]
+    if not isinstance(values, Mapping):
+        return []
+    last = leaf.removeprefix(".")
+    return [n for n, value in values.items() if not last or _has(value, last)]
+
+
+def _device_series(series: str) -> tuple[Field | None, str]:
+    leaf = series.rpartition(".")[2]
+    for prefix, field in _BY_LEAF.get(leaf, []) if leaf else []:
+        name = series[len(prefix) : -len(leaf) - 1]
+        if name and series.startswith(prefix):
+            return field, name
+    for prefix, field in _BY_LEAF[""]:
+        name = series[len(prefix) :]
+        # A bare number of a list is a CPU's; everything else that ends in a name is an object.
+        if name and series.startswith(prefix) and (name.isdecimal() or not is_list(field)):
+            return field, name
+    return None, ""
+
+
+def is_list(field: Field) -> bool:
+    """Whether the field is `cpu.per_core`, the only list of a snapshot's document."""
+    return field.path == "cpu.per_core.*"
+
+
+def empty(fields: tuple[Field, ...]) -> Document:
+    """The part of a document that says nothing: None for each value, no device at all."""
+    section: Document = {}
+    for field in fields:
+        path, star, _ = field.path.partition(".*")
+        *parents, last = path.split(".")[1:]
+        target = section
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        if not star:
+            target[last] = None
+        else:
+            target.setdefault(last, [] if is_list(field) else {})
+    return section
+
+
+def _walk(value: Json, names: list[str]) -> Json:
+    for name in names:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _has(value: Json, name: str) -> bool:
+    return isinstance(value, Mapping) and name in value

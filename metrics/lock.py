@@ -1,0 +1,73 @@
+"""One sampler per host: a lock file and, on PostgreSQL, an advisory lock."""
+
+import fcntl
+import hashlib
+import os
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+NAMESPACE = 0x50657266  # "Perf": the first half of the advisory lock's key
+APPLICATION = "perfwatch-sampler"
+
+
+class Held(Exception):
+    """Another sampler of this host runs; the message says which."""
+
+
+def lock_file(path: Path) -> IO[str]:
+    """Lock `path` while the returned file is open; raise Held if another process has it."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise Held(f"A sampler runs on this host already: {holder}.") from None
+    file.truncate(0)
+    started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    file.write(f"process {os.getpid()}, since {started}")
+    file.flush()
+    return file
+
+
+def lock_database(host_id: str) -> None:
+    """Take the host's advisory lock now and on every later connection to PostgreSQL.
+
+    The lock lives as long as the connection. Raises Held if another session has it.
+    """
+    if connection.vendor != "postgresql":
+        return
+    key = int.from_bytes(hashlib.sha256(host_id.encode()).digest()[:4], "big", signed=True)
+    name = f"{APPLICATION} {socket.gethostname()} pid {os.getpid()}"[:63]
+
+    def take(connection: BaseDatabaseWrapper, **_: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # beat's connection: the lock is held by that of the worker
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('application_name', %s, false)", [name])
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [NAMESPACE, key])
+            if cursor.fetchone()[0]:
+                return
+            cursor.execute(
+                "SELECT a.application_name, a.client_addr::text FROM pg_locks l "
+                "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
+                "AND l.classid::bigint = %s AND l.objid::bigint = %s",
+                [NAMESPACE, key & 0xFFFFFFFF],
+            )
+            holder = cursor.fetchone()
+        if holder and holder[0] == name:
+            return  # our own lost connection, which the server has not noticed yet
+        who = f"{holder[0]}, connected from {holder[1] or 'this machine'}" if holder else "unknown"
+        raise Held(f"A sampler of this host writes to this database already: {who}.")
+
+    connection_created.connect(take, weak=False, dispatch_uid="perfwatch.sampler.lock")
+    connection.close()
+    connection.ensure_connection()

@@ -1,0 +1,74 @@
+"""Celery beat's scheduler: ticks that follow the setting `sampling` without a restart."""
+
+import logging
+import time
+from typing import Any
+
+from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import schedule
+from django.db import DatabaseError, close_old_connections
+
+from metrics.configuration import DEFAULTS, sampling_interval
+from metrics.querysets import setting
+from metrics.ticks import Ticker
+
+log = logging.getLogger("perfwatch.beat")
+
+SAMPLE = "metrics.tasks.sample"
+REREAD_SECONDS = 1.0
+
+
+class SamplingScheduler(Scheduler):  # type: ignore[misc]
+    """Sends `metrics.tasks.sample` at every tick; other entries run as Celery's own do.
+
+    The interval is read again about once a second. While the database is away, or holds
+    nonsense, the last good one stays in use.
+    """
+
+    max_interval = REREAD_SECONDS
+
+    def setup_schedule(self) -> None:
+        """Start the clock with the interval that is set."""
+        super().setup_schedule()
+        self._complaint = ""
+        self._ticker = Ticker(
+            self._configured_interval() or DEFAULTS["sampling"]["interval_seconds"]
+        )
+        self._reread_at = time.monotonic() + REREAD_SECONDS
+
+    def adjust(self, n: float, drift: float = 0.0) -> float:
+        """Leave the wait as it is: Celery wakes 10 ms early and spins until the time has come."""
+        return n
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due and return the seconds to sleep."""
+        if time.monotonic() >= self._reread_at:
+            self._ticker.change(self._configured_interval() or self._ticker.interval)
+            self._reread_at = time.monotonic() + REREAD_SECONDS
+        if tick := self._ticker.due():
+            self.apply_entry(
+                ScheduleEntry(
+                    name="sample",
+                    task=SAMPLE,
+                    schedule=schedule(tick.interval, app=self.app),
+                    kwargs={"due": tick.due, "interval": tick.interval},
+                    # A worker that was away must not burst samples of the past.
+                    options={"expires": tick.interval},
+                    app=self.app,
+                ),
+                producer=self.producer,
+            )
+        others: float = super().tick(*args, **kwargs)
+        return min(self._ticker.wait(), others, max(0.0, self._reread_at - time.monotonic()))
+
+    def _configured_interval(self) -> int | None:
+        try:
+            close_old_connections()
+            interval = sampling_interval(setting("sampling"))
+            complaint = "" if interval else "config.sampling is not valid"
+        except DatabaseError as error:
+            interval, complaint = None, f"the database is away ({error})"
+        if complaint and complaint != self._complaint:
+            log.warning("The last sampling interval stays in use: %s.", complaint)
+        self._complaint = complaint
+        return interval

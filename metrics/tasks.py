@@ -1,0 +1,38 @@
+"""What Celery runs. Sampling keeps its state, counters and descriptors, in this process."""
+
+import functools
+import logging
+from typing import Any
+
+from celery import shared_task
+from celery.exceptions import WorkerShutdown
+
+from metrics.lock import Held
+from metrics.sampling import Sampler
+from metrics.storage import SnapshotStore
+from metrics.watched import watched_host
+
+log = logging.getLogger("perfwatch.sampler")
+
+
+@functools.cache
+def sampler() -> Sampler:
+    """Return the sampler of this process."""
+    return Sampler(watched_host())
+
+
+@functools.cache
+def store() -> SnapshotStore:
+    """Return the store of this process, with what is waiting to be written."""
+    return SnapshotStore()
+
+
+@shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]
+def sample(due: float, interval: int, **_: Any) -> None:
+    """Take the sample that was due at `due` (seconds of the epoch) and store it."""
+    try:
+        store().put(sampler().sample(due=due, interval=interval))
+    except Held as error:
+        # The connection was lost, and another sampler of this host was quicker.
+        log.error("%s", error)
+        raise WorkerShutdown(1) from error

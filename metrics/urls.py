@@ -1,0 +1,12 @@
+"""Addresses of the pages that show metrics, and of the health checks."""
+
+from django.urls import path
+
+from metrics import health, views
+
+urlpatterns = [
+    path("", views.live_page, name="live"),
+    path("live/", views.live_update, name="live-update"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -1,0 +1,43 @@
+"""What a person sees when a request cannot be answered."""
+
+from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 with the sentence that the exception carries."""
+    if isinstance(exception, DisallowedHost):
+        text = "This host name is not in ALLOWED_HOSTS. Add it there and restart PerfWatch."
+        # Pages cannot be rendered for a host that is not ours.
+        return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+    text = str(exception) if isinstance(exception, BadRequest) and exception.args else ""
+    return _page(request, 400, "This address is not right", text or "The request is malformed.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403."""
+    text = str(exception) if isinstance(exception, PermissionDenied) and exception.args else ""
+    return _page(request, 403, "Not allowed", text or "You may not do this.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    return _page(request, 404, "No such page", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500 without touching the database, which may be the cause."""
+    text = "The cause is in the log. Samples go on being taken."
+    return _page(request, 500, "PerfWatch could not answer", text)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form whose token is missing or old."""
+    text = "This form is too old, or cookies are off. Go back, reload the page and try again."
+    return _page(request, 403, "The form was not accepted", text)
+
+
+def _page(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
+    body = loader.render_to_string("error.html", {"title": title, "text": text})
+    return HttpResponse(body, status=status)
