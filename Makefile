@@ -14,7 +14,7 @@ VERSION := import sys; print(sys.version_info[:2])
 # Empty when the environment has to be made: missing, its Python is gone or too old, was replaced
 # by a newer one that looks for packages elsewhere, or is not the one that PYTHON asks for.
 VENV_FITS := $(shell $(VENV_PYTHON) -c 'import pip; $(IS_NEW_ENOUGH)' 2>/dev/null \
-	$(if $(PYTHON),&& [ "$$('$(PYTHON)' -c '$(VERSION)')" = "$$($(VENV_PYTHON) -c '$(VERSION)')" ]) \
+	$(if $(PYTHON),&& [ "$$('$(PYTHON)' -c '$(VERSION)' 2>/dev/null)" = "$$($(VENV_PYTHON) -c '$(VERSION)')" ]) \
 	&& echo yes)
 STATIC_FILES := $(shell find static -not -path 'static/vendor*' 2>/dev/null)
 

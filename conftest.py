@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 
+from accounts.hashers import COST, BcryptHasher
 from accounts.models import User
 
 PASSWORD = "correct horse battery"
@@ -14,6 +15,18 @@ def static_files_without_manifest(settings):
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+
+
+@pytest.fixture(autouse=True)
+def cheaper_passwords(monkeypatch):
+    """Hash four times faster: cost 10 is the lowest that may be stored."""
+    monkeypatch.setattr(BcryptHasher, "rounds", 10)
+
+
+@pytest.fixture
+def real_cost(cheaper_passwords, monkeypatch):
+    """Hash as in production."""
+    monkeypatch.setattr(BcryptHasher, "rounds", COST)
 
 
 @pytest.fixture

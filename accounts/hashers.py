@@ -1,10 +1,14 @@
 """How passwords are hashed: plain bcrypt, as the schema specifies."""
 
+from contextlib import suppress
+
 from django.contrib.auth.hashers import BCryptPasswordHasher
 
 BCRYPT_MAX_BYTES = 72
 MINIMUM_COST = 10
 COST = 12
+TOO_LONG = f"longer than {BCRYPT_MAX_BYTES} bytes"
+"""Stands where a hash would: matches no password, and the column refuses it."""
 
 
 class BcryptHasher(BCryptPasswordHasher):
@@ -17,9 +21,12 @@ class BcryptHasher(BCryptPasswordHasher):
     rounds = COST
 
     def encode(self, password: str, salt: bytes) -> str:  # type: ignore[override]
-        """Return `bcrypt$` and the bcrypt string; raise ValueError above 72 bytes."""
+        """Return `bcrypt$` and the bcrypt string, or TOO_LONG.
+
+        Not an error yet: Django's login also hashes what is typed for a name that nobody has.
+        """
         if len(password.encode()) > BCRYPT_MAX_BYTES:
-            raise ValueError(f"bcrypt takes at most {BCRYPT_MAX_BYTES} bytes.")
+            return TOO_LONG
         return super().encode(password, salt)  # type: ignore[arg-type]
 
     def verify(self, password: str, encoded: str) -> bool:
@@ -34,3 +41,8 @@ class BcryptHasher(BCryptPasswordHasher):
     def must_update(self, encoded: str) -> bool:
         """Say whether the hash is weaker than what is written today."""
         return int(self.decode(encoded)["work_factor"]) < self.rounds
+
+    def harden_runtime(self, password: str, encoded: str) -> None:
+        """Take as long as with a hash of today; what only looks like a hash needs no such help."""
+        with suppress(ValueError):
+            super().harden_runtime(password, encoded)

@@ -38,6 +38,11 @@ def lock_file(path: Path) -> IO[str]:
     return file
 
 
+def advisory_key(host_id: str) -> int:
+    """Return the second half of the advisory lock's key: 32 bits of the host."""
+    return int.from_bytes(hashlib.sha256(host_id.encode()).digest()[:4], "big", signed=True)
+
+
 def lock_database(host_id: str) -> None:
     """Take the host's advisory lock now and on every later connection to PostgreSQL.
 
@@ -45,7 +50,7 @@ def lock_database(host_id: str) -> None:
     """
     if connection.vendor != "postgresql":
         return
-    key = int.from_bytes(hashlib.sha256(host_id.encode()).digest()[:4], "big", signed=True)
+    key = advisory_key(host_id)
     name = f"{APPLICATION} {socket.gethostname()} pid {os.getpid()}"[:63]
 
     def take(connection: BaseDatabaseWrapper, **_: object) -> None:

@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.views import redirect_to_login
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 
 class AdminSite(admin.AdminSite):
-    """Sends nobodies to /login/ and tells viewers that they may not enter."""
+    """Tells viewers that they may not enter; nobodies never come this far."""
 
     site_header = "PerfWatch administration"
     site_title = "PerfWatch"
@@ -19,7 +20,14 @@ class AdminSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Redirect to the login page; a person who is logged in already lacks the right."""
-        if request.user.is_authenticated:
-            raise PermissionDenied("Only administrators may open the administration pages.")
-        return redirect_to_login(request.GET.get("next") or "/admin/")
+        """Answer whom the pages of the administration send here: a person without the right."""
+        if self.has_permission(request):
+            return redirect("admin:index")
+        raise PermissionDenied("Only administrators may open the administration pages.")
+
+    @login_not_required
+    def logout(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Log out; whose session has ended already needs no login for that."""
+        return super().logout(request, extra_context)

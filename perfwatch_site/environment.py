@@ -4,45 +4,75 @@ Every error is an ImproperlyConfigured that names the variable and says what it 
 An empty variable counts as unset.
 """
 
+import difflib
+import io
 import ipaddress
 import os
+import re
+import stat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environ import Env, FileAwareMapping
+from environ import Env
 
 DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
+ENV_FILE = "PERFWATCH_ENV_FILE"
+ENV_FILE_LINE = re.compile(r"(export )?[A-Za-z_0-9]+=.*|#.*|\s*")
+HOST = re.compile(r"\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 
 
 class Environment:
     """The process environment, with checked and named access."""
 
     def __init__(self, base: Path) -> None:
-        """Load `PERFWATCH_ENV_FILE` (default `.env` in `base`) where it exists.
+        """Load the file that `PERFWATCH_ENV_FILE` names, else `.env` in `base` if there is one.
 
-        What the process environment says already wins over the file.
+        What the process environment says already wins over the file. An empty
+        `PERFWATCH_ENV_FILE` means no file at all.
         """
-        env_file = os.environ.get("PERFWATCH_ENV_FILE", str(base / ".env"))
-        if env_file and Path(env_file).is_file():
-            Env.read_env(env_file)
-        self._values = FileAwareMapping(os.environ)
+        self.names: set[str] = set()
+        path = Path(os.environ.get(ENV_FILE, base / ".env"))
+        if os.environ.get(ENV_FILE, path.exists()):
+            text = _content(ENV_FILE, path)
+            for number, line in enumerate(text.splitlines(), 1):
+                if not ENV_FILE_LINE.fullmatch(line):
+                    # The line itself may hold a secret.
+                    raise ImproperlyConfigured(
+                        f"{ENV_FILE}: line {number} of {path} is not like NAME=value."
+                    )
+            Env.read_env(io.StringIO(text))
 
     def text(self, name: str, default: str = "") -> str:
         """Return the value of `name`, or the content of the file that `name_FILE` names."""
-        try:
-            value = str(self._values.get(name, "")).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            path = os.environ.get(f"{name}_FILE", "")
-            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {reason}.") from error
+        self.names.add(name)
+        value = os.environ.get(name, "").strip()
+        path = os.environ.get(f"{name}_FILE", "").strip()
+        if value and path:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
+        if path:
+            value = _content(f"{name}_FILE", Path(path)).strip()
+            if not value:
+                raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
         return value or default
+
+    def refuse_unknown(self) -> None:
+        """Refuse a PERFWATCH_ variable that nothing has asked for: its name is misspelled."""
+        known = self.names | {f"{name}_FILE" for name in self.names} | {ENV_FILE}
+        for name in sorted(os.environ):
+            if name.startswith("PERFWATCH_") and os.environ[name] and name not in known:
+                nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
+                raise ImproperlyConfigured(
+                    f"{name} is not a variable of PerfWatch. Did you mean {nearest[0]}?"
+                )
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """Return a whole number from `low` to `high`."""
         value = self.text(name, str(default))
-        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+        # Python refuses to convert thousands of digits.
+        digits = value.isascii() and value.isdigit() and len(value) <= 18
+        if not digits or not low <= int(value) <= high:
             raise ImproperlyConfigured(
                 f"{name} must be a whole number from {low} to {high}, not {value!r}."
             )
@@ -61,19 +91,36 @@ class Environment:
         """Return a comma-separated list, without blanks."""
         return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
+    def hosts(self, name: str) -> list[str]:
+        """Return a comma-separated list of host names: no scheme, no port, IPv6 in brackets."""
+        hosts = self.words(name)
+        for host in hosts:
+            if not HOST.fullmatch(host):
+                raise ImproperlyConfigured(
+                    f"{name} must list hosts like example.org, .example.org or [::1], "
+                    f"without scheme and port, not {host!r}."
+                )
+        return hosts
+
     def directory(self, name: str, default: Path) -> Path:
         """Return an existing directory as an absolute path."""
-        path = Path(self.text(name, str(default))).expanduser().absolute()
-        if not path.is_dir():
+        path = self._path(name, default)
+        if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where it may not look
             raise ImproperlyConfigured(f"{name}: {path} is not a directory.")
         return path
 
     def data_directory(self, name: str, default: Path) -> Path:
         """Return a directory that only its owner can enter, made where it is missing."""
-        path = Path(self.text(name, str(default))).expanduser().absolute()
+        path = self._path(name, default)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
+            status = path.stat()
+            # Root would close /tmp or the whole host to everybody else.
+            if status.st_mode & stat.S_ISVTX or path == path.parent:
+                raise ImproperlyConfigured(
+                    f"{name}: {path} belongs to everybody; choose a directory of its own in it."
+                )
+            if status.st_uid == os.getuid() and status.st_mode & 0o077:
                 path.chmod(0o700)
         except OSError as error:
             raise ImproperlyConfigured(
@@ -81,21 +128,22 @@ class Environment:
             ) from error
         return path
 
-    def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
-        """Return a URL with one of `schemes` and a host, or the default where it is unset."""
-        value = self.text(name, default)
-        if not value:
-            return ""
-        try:
-            parts = urlsplit(value)
-            # .port raises for what is not a port
-            complete = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            complete = False
-        if not complete:
+    def url(self, name: str, schemes: tuple[str, ...]) -> str:
+        """Return a URL with one of `schemes` and a host, or "" where it is unset."""
+        value = self.text(name)
+        if value and not _is_url(value, schemes):
             wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
             raise ImproperlyConfigured(f"{name} must be a URL like {wanted}.")
         return value.rstrip("/")
+
+    def origins(self, name: str) -> list[str]:
+        """Return a comma-separated list of web origins: scheme, host and port, nothing else."""
+        return [_origin(name, word) for word in self.words(name)]
+
+    def origin(self, name: str) -> str:
+        """Return one web origin, or "" where it is unset."""
+        value = self.text(name)
+        return _origin(name, value) if value else ""
 
     def database(self, name: str, default: Path) -> dict[str, Any]:
         """Return Django's description of the database that `name` points at.
@@ -117,8 +165,8 @@ class Environment:
             return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {}}
         try:
             database: dict[str, Any] = Env.db_url_config(value)
-        except ValueError as error:
-            raise wrong from error
+        except ValueError:
+            raise wrong from None  # its cause quotes parts of the URL
         if not database.get("NAME"):
             raise wrong
         database.setdefault("OPTIONS", {})
@@ -132,3 +180,35 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{name} must list IP addresses or networks like 10.0.0.0/8: {error}."
             ) from error
+
+    def _path(self, name: str, default: Path) -> Path:
+        try:
+            return Path(self.text(name, str(default))).expanduser().absolute()
+        except RuntimeError as error:
+            raise ImproperlyConfigured(f"{name}: there is no such home directory.") from error
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ImproperlyConfigured(f"{name}: cannot read {path}: {reason}.") from error
+
+
+def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(value)
+        # .port raises for what is not a port
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _origin(name: str, value: str) -> str:
+    parts = urlsplit(value.rstrip("/")) if _is_url(value, ("http", "https")) else None
+    if not parts or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+        raise ImproperlyConfigured(
+            f"{name} must be like https://example.org, without path, not {value!r}."
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"

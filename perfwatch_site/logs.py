@@ -1,13 +1,14 @@
 """How log lines look: one event, one line."""
 
 import logging
+import re
+
+# Line ends, and what moves a terminal's cursor: names and addresses come from strangers.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class LineFormatter(logging.Formatter):
-    """Keeps each event on one line; an exception is named by type and message.
-
-    The stack is kept only where the level is CRITICAL or the logger is at DEBUG.
-    """
+    """Keeps each event on one line; an exception is named by type, message and place."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event as one line."""
@@ -22,4 +23,4 @@ class LineFormatter(logging.Formatter):
                 where = f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
                 trace = trace.tb_next
             line += f" [{kind.__name__}: {error} at {where}]"
-        return line.replace("\n", " ")
+        return CONTROL.sub(" ", line)

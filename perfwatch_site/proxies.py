@@ -1,7 +1,7 @@
 """Whom to believe about the client's address and scheme."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -17,11 +17,25 @@ FORWARDED = (
 
 def is_trusted(address: str) -> bool:
     """Say whether `address` is one of PERFWATCH_TRUSTED_PROXIES."""
+    ip = parsed(address)
+    return ip is not None and any(ip in net for net in settings.PERFWATCH_TRUSTED_PROXIES)
+
+
+def parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address in `text`, None for anything else.
+
+    Some proxies add the port. A socket that listens on :: calls IPv4 clients ::ffff:192.0.2.1.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        ip = ip_address(address)
+        ip = ip_address(text)
     except ValueError:
-        return False
-    return any(ip in network for network in settings.PERFWATCH_TRUSTED_PROXIES)
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def client_address(request: HttpRequest) -> str:
@@ -41,21 +55,13 @@ class TrustedProxyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if is_trusted(client_address(request)):
             forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-            for address in reversed([part.strip() for part in forwarded.split(",")]):
-                if not _is_address(address):
+            for ip in map(parsed, reversed(forwarded.split(","))):
+                if ip is None:
                     break
-                request.META["REMOTE_ADDR"] = address
-                if not is_trusted(address):
+                request.META["REMOTE_ADDR"] = str(ip)
+                if not is_trusted(str(ip)):
                     break
         else:
             for name in FORWARDED:
                 request.META.pop(name, None)
         return self.get_response(request)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

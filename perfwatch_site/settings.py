@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 
 from perfwatch_site.environment import Environment
 from perfwatch_site.secret_key import stored_secret_key
@@ -21,11 +20,12 @@ PERFWATCH_PORT = env.integer("PERFWATCH_PORT", 8000, 1, 65_535)
 PERFWATCH_DATA_DIR = env.data_directory("PERFWATCH_DATA_DIR", BASE_DIR / "var")
 PERFWATCH_ADMIN_USERNAME = env.text("PERFWATCH_ADMIN_USERNAME", "admin")
 PERFWATCH_ADMIN_PASSWORD = env.text("PERFWATCH_ADMIN_PASSWORD")
-PERFWATCH_BASE_URL = env.url("PERFWATCH_BASE_URL", ("http", "https"))
+PERFWATCH_BASE_URL = env.origin("PERFWATCH_BASE_URL")
 PERFWATCH_TRUSTED_PROXIES = env.networks("PERFWATCH_TRUSTED_PROXIES")
 PERFWATCH_PROCFS = str(env.directory("PERFWATCH_PROCFS", Path("/proc")))
 PERFWATCH_SYSFS = str(env.directory("PERFWATCH_SYSFS", Path("/sys")))
 PERFWATCH_ROOTFS = str(env.directory("PERFWATCH_ROOTFS", Path("/")))
+PERFWATCH_SLOW_QUERY_MS = env.integer("PERFWATCH_SLOW_QUERY_MS", 1_000, 1, 3_600_000)
 REDIS_URL = env.url("REDIS_URL", ("redis", "rediss"))
 
 HTTPS = PERFWATCH_BASE_URL.startswith("https://")
@@ -34,15 +34,18 @@ HTTPS = PERFWATCH_BASE_URL.startswith("https://")
 
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY") or stored_secret_key(PERFWATCH_DATA_DIR)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or sorted(
-    {"localhost", "127.0.0.1", "[::1]", PERFWATCH_HOST, socket.gethostname()}
-    | ({urlsplit(PERFWATCH_BASE_URL).hostname or ""} if PERFWATCH_BASE_URL else set())
+_own_hosts = {
+    "localhost",
+    "127.0.0.1",
+    "::1",
+    PERFWATCH_HOST,
+    socket.gethostname(),
+    urlsplit(PERFWATCH_BASE_URL).hostname or "localhost",
+}
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS") or sorted(
+    f"[{host}]" if ":" in host else host for host in _own_hosts
 )
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
-if wrong := next((origin for origin in CSRF_TRUSTED_ORIGINS if "://" not in origin), ""):
-    raise ImproperlyConfigured(
-        f"CSRF_TRUSTED_ORIGINS must list origins like https://example.org, not {wrong!r}."
-    )
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "perfwatch_site.urls"
 WSGI_APPLICATION = "perfwatch_site.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -124,6 +127,8 @@ else:
         "application_name": "perfwatch",
     } | _database["OPTIONS"]
 
+env.refuse_unknown()
+
 # --- People ---------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
@@ -151,6 +156,8 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
 AXES_RESET_ON_SUCCESS = True
+# The wait that the page names holds, and who goes on trying fills no table.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 # Trusted proxies have been resolved into REMOTE_ADDR by then.

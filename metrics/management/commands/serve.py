@@ -98,7 +98,7 @@ def become(plan: Plan, lock: int) -> None:
 def programs() -> dict[str, list[str]]:
     """Return the command of each process, by name."""
     python = sys.executable
-    celery = [python, "-m", "celery", "-A", "perfwatch_site"]
+    celery = [python, "-m", "celery", "--quiet", "-A", "perfwatch_site"]
     chosen = {
         "web": [python, "-m", "gunicorn", "perfwatch_site.wsgi:application", *gunicorn_options()],
         "sampler": [python, "manage.py", "sampler"],

@@ -1,0 +1,187 @@
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from metrics.models import Config, MetricsSnapshot
+from metrics.tests.builders import document, stored, stored_every
+
+pytestmark = pytest.mark.django_db
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def points_of(response):
+    text = re.search(
+        r'<script id="points" type="application/json">(.*?)</script>', response.text, re.S
+    )
+    return json.loads(text[1])
+
+
+def cursor_of(response):
+    return int(re.search(r'name="after" value="(\d+)"', response.text)[1])
+
+
+def poll(client, after):
+    return client.get(reverse("live-update"), {"after": after}, headers={"hx-request": "true"})
+
+
+def test_the_page_arrives_filled_with_the_last_fifteen_minutes(viewer_client):
+    stored_every(60, 30, cpu__usage_percent=12.5)
+    response = viewer_client.get("/")
+    points = points_of(response)
+    assert len(points["times"]) == 15
+    assert set(points["series"]["cpu.usage_percent"]) == {12.5}
+    assert "12.5" in response.text
+
+
+def test_the_page_works_without_any_sample(viewer_client):
+    response = viewer_client.get("/")
+    assert response.status_code == 200
+    assert "No sample yet" in response.text
+    assert points_of(response)["times"] == []
+
+
+def test_a_stale_page_says_for_how_long_there_was_no_sample(viewer_client):
+    stored(now() - timedelta(hours=2, minutes=3))
+    response = viewer_client.get("/")
+    assert "Stale" in response.text
+    assert "2 h 3 min" in response.text
+
+
+def test_a_poll_brings_only_what_is_newer_than_the_cursor(viewer_client):
+    rows = stored_every(5, 4, cpu__usage_percent=1.0)
+    points = points_of(poll(viewer_client, rows[-2].id))
+    assert points["times"] == [round(rows[-1].timestamp.timestamp() * 1000)]
+
+
+def test_a_poll_without_news_brings_no_point_and_keeps_the_cursor(viewer_client):
+    rows = stored_every(5, 2, cpu__usage_percent=44.0)
+    response = poll(viewer_client, rows[-1].id)
+    assert points_of(response)["times"] == []
+    assert cursor_of(response) == rows[-1].id
+    assert "44" in response.text
+
+
+def test_the_first_sample_reaches_a_page_that_was_opened_before_it(viewer_client):
+    row = stored(now())
+    response = poll(viewer_client, 0)
+    assert len(points_of(response)["times"]) == 1
+    assert cursor_of(response) == row.id
+
+
+def test_a_poll_brings_at_most_five_hundred_rows_and_the_next_one_the_rest(viewer_client):
+    start = now() - timedelta(seconds=700)
+    first = stored(start)
+    MetricsSnapshot.objects.bulk_create(
+        MetricsSnapshot(
+            timestamp=start + timedelta(seconds=number),
+            metric_type="aggregated",
+            metric_data=document(interval=1),
+        )
+        for number in range(1, 601)
+    )
+    response = poll(viewer_client, first.id)
+    assert len(points_of(response)["times"]) == 500
+    response = poll(viewer_client, cursor_of(response))
+    assert len(points_of(response)["times"]) == 100
+
+
+def test_rows_outside_the_window_do_not_come_with_a_poll(viewer_client):
+    old = stored(now() - timedelta(hours=3))
+    stored(now() - timedelta(hours=2))
+    new = stored(now())
+    response = poll(viewer_client, old.id)
+    assert points_of(response)["times"][-1] == round(new.timestamp.timestamp() * 1000)
+    assert len(points_of(response)["times"]) == 2  # the gap and the new one
+
+
+def test_imported_downsampled_and_foreign_rows_are_not_live(viewer_client):
+    row = stored(now() - timedelta(seconds=20))
+    stored(now(), sampler__source="sysstat")
+    stored(now(), downsampled__samples=12)
+    stored(now(), metric_type="cpu")
+    response = poll(viewer_client, row.id)
+    assert points_of(response)["times"] == []
+    assert cursor_of(response) == row.id
+
+
+def test_a_sample_of_a_clock_that_was_set_back_still_counts_as_newest(viewer_client):
+    stored(now() + timedelta(hours=1), cpu__usage_percent=1.0)
+    row = stored(now(), cpu__usage_percent=77.0)
+    response = viewer_client.get("/")
+    assert cursor_of(response) == row.id
+    assert "77" in response.text
+
+
+def test_a_page_whose_cursor_is_gone_loads_itself_again(viewer_client):
+    row = stored(now())
+    response = poll(viewer_client, row.id + 1000)
+    assert response.headers["HX-Refresh"] == "true"
+
+
+@pytest.mark.parametrize("after", ["", "x", "-1", "9223372036854775808", "1.5", "1; drop"])
+def test_a_wrong_cursor_is_a_400_with_a_sentence(viewer_client, after):
+    response = poll(viewer_client, after)
+    assert response.status_code == 400
+    assert "The parameter after is wrong" in response.text
+
+
+def test_a_poll_takes_three_queries_however_many_rows_there_are(viewer_client):
+    rows = stored_every(5, 3)
+    for count in (1, 100):
+        stored_every(1, count)
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            poll(viewer_client, rows[-1].id)
+        assert len(queries) == 3
+
+
+def test_the_page_takes_three_queries(viewer_client, django_assert_num_queries):
+    stored_every(5, 20)
+    with django_assert_num_queries(3):
+        viewer_client.get("/")
+
+
+def test_a_poll_with_one_new_point_is_small_and_does_not_grow_with_the_window(viewer_client):
+    sizes = []
+    for count in (2, 170):
+        rows = stored_every(5, count, cpu__usage_percent=12.34)
+        sizes.append(len(poll(viewer_client, rows[-2].id).content))
+    assert max(sizes) < 15_000
+    assert abs(sizes[1] - sizes[0]) < 100
+
+
+def test_polling_neither_prolongs_nor_writes_the_session(viewer_client):
+    row = stored(now())
+    session = viewer_client.session
+    before = (session.session_key, session.get_expiry_date(), dict(session))
+    with CaptureQueriesContext(connection) as queries:
+        response = poll(viewer_client, row.id)
+    assert "Set-Cookie" not in response.headers
+    assert all(query["sql"].startswith("SELECT") for query in queries)
+    assert (session.session_key, dict(viewer_client.session)) == (before[0], before[2])
+
+
+def test_the_page_polls_at_the_interval_that_is_set(viewer_client):
+    stored(now())
+    for interval, poll_ms in ((1, 1000), (5, 5000), (3600, 10_000)):
+        Config(key="sampling", value={"interval_seconds": interval}).save()
+        assert points_of(viewer_client.get("/"))["poll"] == poll_ms
+
+
+def test_a_name_of_a_device_cannot_break_out_of_the_page(viewer_client):
+    evil = '</script><img src=x onerror="alert(1)">'
+    row = stored(now())
+    row.metric_data["disk"]["partitions"][evil] = {"percent": 99.0, "free_bytes": 1}
+    row.save()
+    text = viewer_client.get("/").text
+    assert evil not in text
+    assert "&lt;/script&gt;" in text

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+from django.db import connection
+from django.db.backends.signals import connection_created
+
+from metrics import lock
+
+
+def test_the_second_sampler_is_told_who_holds_the_lock(tmp_path):
+    path = tmp_path / "sampler.lock"
+    with lock.lock_file(path), pytest.raises(lock.Held, match=r"process \d+, since 20"):
+        lock.lock_file(path)
+
+
+def test_the_lock_is_free_when_its_holder_is_killed(tmp_path):
+    path = tmp_path / "sampler.lock"
+    code = (
+        "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, 2); print(); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    holder.stdout.readline()
+    with pytest.raises(lock.Held, match="another process"):
+        lock.lock_file(path)
+    holder.kill()
+    holder.communicate()
+    with lock.lock_file(path) as file:
+        assert file.name == str(path)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOnPostgreSQL:
+    @pytest.fixture(autouse=True)
+    def only_there(self):
+        if connection.vendor != "postgresql":
+            pytest.skip("advisory locks are PostgreSQL's")
+        yield
+        connection_created.disconnect(dispatch_uid="perfwatch.sampler.lock")
+        connection.close()
+
+    @pytest.fixture
+    def other_sampler(self):
+        """Another process that samples host-1 into the same database."""
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SET application_name = 'perfwatch-sampler web-02 pid 7'")
+            key = [lock.NAMESPACE, lock.advisory_key("host-1")]
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        yield other
+        other.close()
+
+    def test_a_second_sampler_of_the_host_is_refused_and_told_who_writes(self, other_sampler):
+        with pytest.raises(lock.Held, match="perfwatch-sampler web-02 pid 7"):
+            lock.lock_database("host-1")
+
+    def test_a_sampler_of_another_host_may_write_to_the_same_database(self, other_sampler):
+        lock.lock_database("host-2")
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW application_name")
+            assert cursor.fetchone()[0].startswith("perfwatch-sampler")
+
+    def test_the_lock_is_free_when_the_other_session_ends(self, other_sampler):
+        other_sampler.close()
+        lock.lock_database("host-1")
+
+    def test_the_lock_is_taken_again_with_a_new_connection(self):
+        lock.lock_database("host-1")
+        connection.close()
+        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            assert cursor.fetchone() == (1,)

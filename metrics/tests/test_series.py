@@ -1,0 +1,70 @@
+from datetime import timedelta
+
+import pytest
+
+from metrics.series import Point, columns, significant
+from metrics.tests.builders import NOW, document
+
+USAGE = "cpu.usage_percent"
+
+
+def point(seconds, value, interval=5):
+    at = NOW + timedelta(seconds=seconds)
+    return Point(at, document(at, interval, cpu__usage_percent=value))
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [
+        (0, 0),
+        (12.34567, 12.35),
+        (123456, 123500),
+        (0.000123456, 0.0001235),
+        (-99.999, -100),
+        (5, 5),
+        (None, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        ("x", None),
+    ],
+)
+def test_numbers_leave_with_four_significant_digits(value, rounded):
+    assert significant(value) == rounded
+
+
+def test_columns_are_times_in_milliseconds_and_one_list_a_series():
+    result = columns([point(0, 1.0), point(5, 2.0)], [USAGE, "memory.percent"])
+    start = int(NOW.timestamp() * 1000)
+    assert result == {
+        "times": [start, start + 5000],
+        "series": {USAGE: [1, 2], "memory.percent": [None, None]},
+    }
+
+
+def test_a_gap_of_more_than_two_and_a_half_intervals_becomes_an_empty_point():
+    result = columns([point(0, 1.0), point(13, 2.0)], [USAGE])
+    start = int(NOW.timestamp() * 1000)
+    assert result["times"] == [start, start + 5000, start + 13000]
+    assert result["series"][USAGE] == [1, None, 2]
+
+
+def test_one_missing_sample_is_no_gap():
+    assert columns([point(0, 1.0), point(10, 2.0)], [USAGE])["series"][USAGE] == [1, 2]
+
+
+def test_a_gap_before_the_first_point_is_seen_by_the_one_that_the_page_has():
+    result = columns([point(60, 2.0)], [USAGE], previous=point(0, 1.0))
+    assert result["series"][USAGE] == [None, 2]
+
+
+def test_a_changed_interval_is_no_gap():
+    result = columns([point(0, 1.0, interval=1), point(60, 2.0, interval=60)], [USAGE])
+    assert result["series"][USAGE] == [1, 2]
+
+
+def test_devices_with_dots_in_their_names_are_found():
+    data = document()
+    data["network"]["interfaces"]["eth0.100"] = {"bytes_recv_per_sec": 7.0}
+    name = "network.interfaces.eth0.100.bytes_recv_per_sec"
+    assert columns([Point(NOW, data)], [name])["series"][name] == [7]
