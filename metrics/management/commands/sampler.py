@@ -12,6 +12,8 @@ from django.db import connection
 from metrics import lock
 from metrics.watched import host_key
 
+LOCK_SECONDS = 0.5
+
 
 class Command(BaseCommand):
     """Runs the Celery worker that samples, and beat in it where there is no Redis."""
@@ -28,9 +30,12 @@ class Command(BaseCommand):
         from metrics import worker
         from perfwatch_site.celery import app
 
+        # A sample that waits for a lock delays the next one; kept in memory it does not.
+        options = connection.settings_dict["OPTIONS"]
         if connection.vendor == "sqlite":
-            # A sample that waits for a lock is late; kept in memory it is not.
-            connection.settings_dict["OPTIONS"]["timeout"] = 1
+            options["timeout"] = LOCK_SECONDS
+        else:
+            options["options"] = f"-c lock_timeout={round(1000 * LOCK_SECONDS)}"
         try:
             file = lock.lock_file(settings.PERFWATCH_DATA_DIR / "sampler.lock")
             # While it is away, the lock is taken with the first connection that succeeds.

@@ -1,0 +1,119 @@
+import itertools
+import signal
+import time
+
+import pytest
+from django.db import connection
+
+from metrics.models import MetricsSnapshot
+from metrics.tests.processes import set_interval, times, wait_for_samples
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=["one process", "Redis"])
+def sampling(request):
+    """The processes that sample, started, in both set-ups."""
+    name = "processes" if request.param == "one process" else "processes_with_redis"
+    running = request.getfixturevalue(name)
+    running.children = running.start_sampling()
+    return running
+
+
+def test_samples_are_taken_at_multiples_of_the_interval_and_hold_real_numbers(sampling):
+    wait_for_samples(5)
+    taken = times()
+    assert [round(b - a) for a, b in itertools.pairwise(taken)] == [1] * (len(taken) - 1)
+    assert all(moment % 1 < 0.3 for moment in taken)
+    first, *_, last = MetricsSnapshot.objects.order_by("id").values_list("metric_data", flat=True)
+    assert first["cpu"]["usage_percent"] is None
+    assert 0 <= last["cpu"]["usage_percent"] <= 100
+    assert last["memory"]["total_bytes"] > 2**20
+    assert last["sampler"]["interval_seconds"] == 1
+    assert set(last["sampler"]["status"].values()) == {"ok"}
+
+
+def test_a_changed_interval_takes_effect_within_two_seconds(sampling):
+    set_interval(3600)
+    wait_for_no_samples(2)
+    changed = time.time()
+    set_interval(1)
+    wait_for_samples(2)
+    taken = [moment for moment in times() if moment > changed]
+    assert taken[0] - changed <= 2.2  # the second until beat looks, and the one until the tick
+    set_interval(3600)
+    changed = time.time()
+    wait_for_no_samples(3)
+    assert times()[-1] - changed <= 2
+
+
+def wait_for_no_samples(seconds):
+    deadline = time.monotonic() + 20
+    count, since = -1, time.monotonic()
+    while time.monotonic() - since < seconds:
+        assert time.monotonic() < deadline
+        if (now := MetricsSnapshot.objects.count()) != count:
+            count, since = now, time.monotonic()
+        time.sleep(0.1)
+
+
+def test_a_signal_ends_it_soon_and_quietly(sampling):
+    wait_for_samples(2)
+    started = time.monotonic()
+    for child in sampling.children:
+        child.send_signal(signal.SIGTERM)
+    assert [child.wait(5) for child in sampling.children] == [0] * len(sampling.children)
+    assert time.monotonic() - started < 3
+    assert "Traceback" not in sampling.log.read_text()
+
+
+def test_a_second_sampler_of_the_host_is_refused_with_the_name_of_the_first(processes):
+    (first,) = processes.start_sampling()
+    wait_for_samples(1)
+    second = processes.start("manage.py", "sampler")
+    assert second.wait(20) == 1
+    assert f"A sampler runs on this host already: process {first.pid}" in processes.log.read_text()
+    assert "Traceback" not in processes.log.read_text()
+
+
+def test_samples_taken_while_the_table_is_locked_are_written_afterwards(processes):
+    processes.start_sampling()
+    wait_for_samples(3)
+    start = time.time()
+    with lock_on_the_table():
+        time.sleep(4)
+    wait_for_samples(6)
+    end = times()[-1]
+    during = [moment for moment in times() if start <= moment <= end]
+    # Each attempt to write waits for half a second at the most, so no tick is later than that.
+    assert [int(moment) for moment in during] == list(range(int(during[0]), int(end) + 1))
+    assert "The database is back" in processes.log.read_text()
+    identities = MetricsSnapshot.objects.values_list("metric_data__sampler__id", flat=True)
+    assert len(set(identities)) == len(identities)
+
+
+class lock_on_the_table:
+    """Another session that keeps everybody else from writing."""
+
+    def __enter__(self):
+        self.session = connection.copy()
+        if connection.vendor == "sqlite":
+            self.session.cursor().execute("BEGIN EXCLUSIVE")
+        else:
+            self.session.set_autocommit(False)
+            self.session.cursor().execute("LOCK TABLE metrics_snapshot IN ACCESS EXCLUSIVE MODE")
+
+    def __exit__(self, *_):
+        self.session.connection.rollback()
+        self.session.close()
+
+
+def test_a_sampler_that_starts_without_database_keeps_its_samples(processes):
+    processes.environment["DATABASE_URL"] = "postgres://nobody@127.0.0.1:1/none"
+    (sampler,) = processes.start_sampling()
+    deadline = time.monotonic() + 20
+    while "kept in memory" not in processes.log.read_text():
+        assert time.monotonic() < deadline
+        assert sampler.poll() is None
+        time.sleep(0.1)
+    assert "Traceback" not in processes.log.read_text()
