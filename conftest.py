@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
+from functools import cache
+
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 
 from accounts.hashers import COST, BcryptHasher
@@ -29,16 +32,24 @@ def real_cost(cheaper_passwords, monkeypatch):
     monkeypatch.setattr(BcryptHasher, "rounds", COST)
 
 
+@cache
+def hashed_password():
+    """The hash of PASSWORD, made once for all tests: hashing is slow on purpose."""
+    return make_password(PASSWORD)
+
+
 @pytest.fixture
 def viewer(db):
     """A person who may look."""
-    return User.objects.create_user("viewer", PASSWORD)
+    return User.objects.create(username="viewer", password=hashed_password())
 
 
 @pytest.fixture
 def administrator(db):
     """A person who may change."""
-    return User.objects.create_superuser("boss", PASSWORD)
+    return User.objects.create(
+        username="boss", password=hashed_password(), is_staff=True, is_superuser=True
+    )
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from django.db import models
 from accounts.hashers import MINIMUM_COST
 
 PREFIX = "bcrypt$"
+NO_HASH = "not a bcrypt hash"
 BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
 
@@ -21,8 +22,11 @@ class BcryptField(models.CharField):  # type: ignore[type-arg]
     """
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
-        """Return what Django's auth expects."""
-        return PREFIX + value if value is not None and BCRYPT.fullmatch(value) else value
+        """Return what Django's auth expects; junk comes as NO_HASH, which it knows to refuse."""
+        if value is None or value.startswith(UNUSABLE_PASSWORD_PREFIX):
+            return value
+        plain = value.removeprefix(PREFIX)
+        return PREFIX + plain if BCRYPT.fullmatch(plain) else NO_HASH
 
     def get_prep_value(self, value: Any) -> Any:
         """Return the plain hash."""

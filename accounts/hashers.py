@@ -7,8 +7,6 @@ from django.contrib.auth.hashers import BCryptPasswordHasher
 BCRYPT_MAX_BYTES = 72
 MINIMUM_COST = 10
 COST = 12
-TOO_LONG = f"longer than {BCRYPT_MAX_BYTES} bytes"
-"""Stands where a hash would: matches no password, and the column refuses it."""
 
 
 class BcryptHasher(BCryptPasswordHasher):
@@ -21,12 +19,9 @@ class BcryptHasher(BCryptPasswordHasher):
     rounds = COST
 
     def encode(self, password: str, salt: bytes) -> str:  # type: ignore[override]
-        """Return `bcrypt$` and the bcrypt string, or TOO_LONG.
-
-        Not an error yet: Django's login also hashes what is typed for a name that nobody has.
-        """
+        """Return `bcrypt$` and the bcrypt string; raise ValueError above 72 bytes."""
         if len(password.encode()) > BCRYPT_MAX_BYTES:
-            return TOO_LONG
+            raise ValueError(f"bcrypt takes at most {BCRYPT_MAX_BYTES} bytes.")
         return super().encode(password, salt)  # type: ignore[arg-type]
 
     def verify(self, password: str, encoded: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import middleware
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,6 +24,10 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
         if not getattr(view_func, "login_required", True):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def get_login_url(self, view_func: Callable[..., HttpResponseBase]) -> str:
+        """Return the one login page, also for views that name another, as the admin's do."""
+        return str(settings.LOGIN_URL)
 
     def handle_no_permission(  # type: ignore[override]
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]

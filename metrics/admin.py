@@ -7,6 +7,7 @@ from django.db import models
 from django.forms import Textarea
 from django.http import HttpRequest
 
+from metrics.columns import StrictDecoder
 from metrics.configuration import WRITTEN_BY_PERFWATCH
 from metrics.models import ArchivePolicy, Config
 
@@ -17,7 +18,12 @@ class ConfigAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ("key", "value", "updated_at")
     readonly_fields = ("updated_at",)
-    formfield_overrides = {models.JSONField: {"widget": Textarea(attrs={"rows": 6, "cols": 60})}}
+    formfield_overrides = {
+        models.JSONField: {
+            "widget": Textarea(attrs={"rows": 6, "cols": 60}),
+            "decoder": StrictDecoder,
+        }
+    }
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Config | None = None

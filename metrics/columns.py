@@ -14,6 +14,26 @@ class CompactEncoder(json.JSONEncoder):
         super().__init__(**options | {"separators": (",", ":"), "allow_nan": False})
 
 
+class StrictDecoder(json.JSONDecoder):
+    """Reads what the encoder writes: for forms, which know no other error than JSONDecodeError."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"parse_constant": _refuse})
+
+    def decode(self, s: str, *more: Any) -> Any:
+        """Return the value; raise JSONDecodeError also for NaN and for endless numbers."""
+        try:
+            return super().decode(s, *more)
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), s, 0) from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON.")
+
+
 class KeyField(models.CharField):  # type: ignore[type-arg]
     """A text key without the second index that Django adds on PostgreSQL for LIKE.
 

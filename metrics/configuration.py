@@ -1,5 +1,6 @@
 """What the rows of `config` may hold: the keys, their inner keys, types and bounds."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,7 +36,8 @@ def is_cpu_selection(value: Any) -> bool:
     for part in value.split(","):
         first, dash, last = part.strip().partition("-")
         numbers = [first, last] if dash else [first]
-        if not all(number.isascii() and number.isdigit() for number in numbers):
+        # At most four digits: Python refuses to read numbers of thousands of them.
+        if not all(re.fullmatch("[0-9]{1,4}", number) for number in numbers):
             return False
         if int(numbers[0]) > int(numbers[-1]) or int(numbers[-1]) > MAX_CPU:
             return False
@@ -89,6 +91,14 @@ def check(key: str, value: Any) -> None:
                 raise Invalid(f"{key}.{name} is missing; it is {rule.words}.")
         elif not rule.allows(value[name]):
             raise Invalid(f"{key}.{name} must be {rule.words}, not {value[name]!r}.")
+
+
+def retention_row(value: Any, days: int, archive_enabled: bool) -> dict[str, Any]:
+    """Return the row `retention` that mirrors a policy, with what else `value` rightly held."""
+    kept = {}
+    if isinstance(value, dict) and RULES["retention"]["max_mb"].allows(value.get("max_mb")):
+        kept = {"max_mb": value["max_mb"]}
+    return {"days": days, "archive_enabled": archive_enabled} | kept
 
 
 def sampling_interval(value: Any) -> int | None:

@@ -63,7 +63,9 @@ class Config(models.Model):
                 policy.save(mirror=False)
 
     def clean(self) -> None:
-        """Refuse what the key does not allow, naming the inner key."""
+        """Refuse what the key does not allow, naming the inner key; only forms ask for this."""
+        if self._state.adding and self.key in configuration.WRITTEN_BY_PERFWATCH:
+            raise ValidationError({"key": f"{self.key} is written by PerfWatch itself."})
         try:
             configuration.check(self.key, self.value)
         except configuration.Invalid as error:
@@ -116,11 +118,12 @@ class ArchivePolicy(models.Model):
         with transaction.atomic():
             super().save(*args, **kwargs)
             if mirror:
+                # Not of `self`: it may not be the row that rules, or was saved in part only.
+                rules = ArchivePolicy.current()
                 row = Config.objects.filter(key="retention").first() or Config(key="retention")
-                row.value = (row.value or {}) | {
-                    "days": self.retention_days,
-                    "archive_enabled": self.archive_enabled,
-                }
+                row.value = configuration.retention_row(
+                    row.value, rules.retention_days, rules.archive_enabled
+                )
                 row.save(mirror=False)
 
     @classmethod

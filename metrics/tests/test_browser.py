@@ -1,0 +1,182 @@
+"""The product in a real browser, from a wrong login to the logout."""
+
+import json
+import re
+
+import pytest
+
+from perfwatch_site.tests.product import Product, Watched, browser, eventually, log_in
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
+    product = Product(tmp_path_factory.mktemp("product"))
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path):
+    with browser(chromium_path) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def session(chromium, product):
+    """The cookies of a person who is logged in."""
+    context = chromium.new_context()
+    log_in(context.new_page(), product.url)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def open_page(chromium, product, session):
+    """Opens a page in a browser of its own; at the end nothing may have complained."""
+    opened = []
+
+    def open_page(path="/", width=1440, scheme="light", logged_in=True, **options):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            storage_state=session if logged_in else None,
+            **options,
+        )
+        watched = Watched(context.new_page())
+        opened.append((context, watched))
+        watched.page.goto(product.url + path)
+        return watched.page
+
+    open_page.opened = opened
+    yield open_page
+    complaints = [complaint for _, watched in opened for complaint in watched.complaints]
+    for context, _ in opened:
+        context.close()
+    assert complaints == []
+
+
+def points_held(page):
+    return page.evaluate("document.querySelector('live-feed').points.times.length")
+
+
+def points_drawn(page):
+    return page.evaluate(
+        "[...document.querySelectorAll('live-chart')].map("
+        "chart => chart.chart?.data.datasets[0].data.filter(point => point.y !== null).length ?? 0)"
+    )
+
+
+def poll_period(page):
+    return page.evaluate("document.querySelector('live-feed').period")
+
+
+def test_a_wrong_password_is_refused_in_words_and_keeps_the_name(chromium, product):
+    page = chromium.new_context().new_page()
+    log_in(page, product.url, password="wrong")
+    assert "Username or password is wrong" in page.inner_text("[role=alert]")
+    assert page.input_value("[name=username]") == "admin"
+    page.context.close()
+
+
+def test_the_login_leads_to_the_page_that_was_asked_for(open_page, product):
+    page = open_page("/account/", logged_in=False)
+    assert page.url == f"{product.url}/login/?next=/account/"
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", "correct horse battery")
+    page.click("button.primary")
+    page.wait_for_url(f"{product.url}/account/")
+
+
+def test_charts_are_drawn_from_the_database_and_a_new_point_arrives(open_page):
+    page = open_page()
+    eventually(lambda: points_drawn(page), lambda drawn: min(drawn) >= 1, limit=20)
+    before = points_held(page)
+    eventually(lambda: points_held(page), lambda held: held > before)
+    assert page.locator(".status.live").count() == 1
+    assert re.search(r"\d", page.inner_text(".tile >> nth=1"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 360])
+def test_nothing_sticks_out_of_the_page(open_page, width, scheme):
+    page = open_page(width=width, scheme=scheme)
+    eventually(lambda: points_held(page), lambda held: held >= 1, limit=20)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(245, 246, 248)" if scheme == "light" else "rgb(14, 19, 24)")
+
+
+def test_the_theme_is_remembered(open_page):
+    page = open_page(scheme="light")
+    for _ in ("light", "dark"):
+        page.click("theme-switch button")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_numbers_are_there_without_javascript(open_page):
+    page = open_page(java_script_enabled=False)
+    assert re.search(r"\d", page.inner_text(".tile >> nth=1"))
+    assert "need JavaScript" in page.inner_text(".charts")
+
+
+def test_a_changed_interval_takes_effect_on_the_page(open_page):
+    live = open_page()
+    admin = open_page("/admin/metrics/config/sampling/change/")
+    admin.fill("[name=value]", '{"interval_seconds": "soon"}')
+    admin.click("[name=_save]")
+    assert "sampling.interval_seconds must be a whole number" in admin.inner_text(".errorlist")
+    admin.fill("[name=value]", json.dumps({"interval_seconds": 1}))
+    admin.click("[name=_save]")
+    admin.wait_for_selector(".success")
+    live.wait_for_selector(".status.live")
+    eventually(lambda: poll_period(live), lambda period: period == 1000, limit=20)
+    before = points_held(live)
+    eventually(lambda: points_held(live), lambda held: held >= before + 3, limit=6)
+
+
+def test_the_page_says_that_the_server_is_away_and_goes_on_when_it_is_back(open_page, product):
+    page = open_page()
+    page.wait_for_selector(".status.live")
+    product.stop()
+    page.wait_for_selector(".status.disconnected", timeout=15_000)
+    assert "does not answer" in page.inner_text(".status")
+    before = points_held(page)
+    product.start()
+    page.wait_for_selector(".status.live", timeout=20_000)
+    eventually(lambda: points_held(page), lambda held: held > before)
+    complaints = open_page.opened[0][1].complaints
+    # The browser and htmx report the connection that failed; nothing else may have.
+    allowed = ("ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", "htmx:sendError", "htmx:afterRequest")
+    complaints[:] = [one for one in complaints if not any(word in one for word in allowed)]
+
+
+def test_a_session_that_ended_leads_to_the_login_and_back(open_page, product):
+    page = open_page()
+    page.wait_for_selector(".status.live")
+    page.context.clear_cookies()
+    page.wait_for_url(f"{product.url}/login/?next=/", timeout=15_000)
+
+
+def test_the_pages_of_the_administration_keep_the_content_security_policy(open_page):
+    for path in (
+        "/admin/",
+        "/admin/accounts/user/",
+        "/admin/accounts/user/add/",
+        "/admin/metrics/config/",
+    ):
+        assert open_page(path).locator("#content").count() == 1
+
+
+def test_logging_out_ends_at_the_login(chromium, product):
+    page = chromium.new_context().new_page()
+    log_in(page, product.url)
+    page.click("text=Log out")
+    page.wait_for_url(f"{product.url}/login/")
+    page.goto(f"{product.url}/")
+    assert page.url == f"{product.url}/login/?next=/"
+    page.context.close()
