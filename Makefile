@@ -39,8 +39,8 @@ stop: ## Stop the PerfWatch that `make run` started.
 
 test: .venv/.collected .venv/.installed-dev ## Run all tests, on SQLite, on PostgreSQL and in a browser.
 	@failed=0; \
-	$(VENV_PYTHON) -m pytest --database sqlite -m "not browser" || failed=1; \
-	$(VENV_PYTHON) -m pytest --database postgresql -m "not browser" || failed=1; \
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --database sqlite -m "not browser" || failed=1; \
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --database postgresql -m "not browser" || failed=1; \
 	$(VENV_PYTHON) -m pytest --database sqlite -m browser || failed=1; \
 	exit $$failed
 

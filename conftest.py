@@ -66,3 +66,9 @@ def administrator_client(administrator):
     client = Client()
     client.force_login(administrator, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that wait for processes: the other worker uses the time."""
+    items.sort(key=lambda item: not {"processes", "processes_with_redis"} & {*item.fixturenames})

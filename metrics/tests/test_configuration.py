@@ -155,6 +155,7 @@ def test_nonsense_has_no_sampling_interval(value):
 
 
 def test_what_is_not_allowed_is_not_stored(db):
+    Config(key="sampling", value=sampling()).save()
     with pytest.raises(Invalid):
         Config(key="sampling", value=sampling(interval_seconds=0)).save()
     assert Config.objects.get(pk="sampling").value == sampling()
@@ -177,6 +178,7 @@ def test_perfwatch_writes_its_own_rows_and_people_do_not(db, key):
 
 
 def test_storing_renews_the_time_of_the_row(db):
+    Config(key="sampling", value=sampling()).save()
     Config.objects.update(updated_at=datetime(2020, 1, 1, tzinfo=UTC))
     row = Config.objects.get(pk="sampling")
     row.save()
