@@ -2,9 +2,15 @@
 
 from django.apps import AppConfig
 
+from metrics.slow_queries import watch_new_connections
+
 
 class MetricsConfig(AppConfig):
     """What PerfWatch exists for."""
 
     name = "metrics"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Watch the database's connections."""
+        watch_new_connections()

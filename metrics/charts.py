@@ -104,9 +104,7 @@ CHARTS: tuple[Chart, ...] = (
 )
 
 TILES: tuple[Tile, ...] = (
-    Tile(
-        "cpu", "CPU", "cpu.usage_percent", "of {cpu.core_count} CPUs, iowait {cpu.iowait_percent}"
-    ),
+    Tile("cpu", "CPU", "cpu.usage_percent", "iowait {cpu.iowait_percent}"),
     Tile("memory", "Memory", "memory.percent", "{memory.used_bytes} of {memory.total_bytes}"),
     Tile("load", "Load", "cpu.load_avg_1m", "of {cpu.core_count}; 15 min: {cpu.load_avg_15m}"),
     Tile("disk", "Busiest disk", "disk.devices.*.util_percent", "{*}"),

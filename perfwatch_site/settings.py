@@ -53,6 +53,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s T"
 
 INSTALLED_APPS = [
     "metrics",

@@ -37,13 +37,12 @@
     return `${number} ${prefix}${unit}`.trim();
   }
 
-  // Ticks of bytes stand at whole binary units, others at 1, 2, 5 and their tens.
+  // Ticks of bytes stand at powers of two, others at 1, 2, 5 and their tens.
   function roundStep(range, unit) {
-    const base = unit.startsWith("bytes") ? 1024 ** Math.max(0, Math.floor(Math.log(range / TICKS) / Math.log(1024))) : 1;
-    const raw = range / base / TICKS;
+    const raw = range / TICKS;
+    if (unit.startsWith("bytes")) return 2 ** Math.ceil(Math.log2(raw));
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].find((factor) => factor * power >= raw) ?? 10;
-    return step * power * base;
+    return power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
   }
 
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
