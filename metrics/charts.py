@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.collectors import devices, field_of, lookup
+from metrics.collectors import field_of, highest, lookup
 from metrics.collectors.fields import Field, Level, judge
 from metrics.formats import Text, text_of
 
@@ -31,11 +31,6 @@ class Chart:
     lines: tuple[Line, ...]
     stacked: bool = False
     maximum: float | str | None = None
-
-    @property
-    def unit(self) -> str:
-        """Return the unit that all its lines share."""
-        return declared(self.lines[0].series).unit.value
 
 
 @dataclass(frozen=True)
@@ -132,10 +127,9 @@ TILES: tuple[Tile, ...] = (
 
 @dataclass(frozen=True)
 class Reading:
-    """A tile with the numbers of one snapshot; `series` is what its sparkline draws."""
+    """A tile with the numbers of one snapshot."""
 
     tile: Tile
-    series: str
     value: Text
     level: Level
     detail: str
@@ -158,12 +152,9 @@ def drawn_series() -> list[str]:
 def read_tile(tile: Tile, data: Mapping[str, Any]) -> Reading:
     """Return what the tile says of a snapshot."""
     field = declared(tile.field)
-    device = _highest(data, field) if "*" in tile.field else ""
-    series = tile.field.replace("*", device)
-    value = lookup(data, series) if device or "*" not in tile.field else None
+    device, value = highest(data, field) if "*" in tile.field else ("", lookup(data, tile.field))
     return Reading(
         tile=tile,
-        series=series,
         value=text_of(value, field.unit),
         level=judge(field.levels, value if isinstance(value, (int, float)) else None),
         detail=_detail(tile.detail, data, device),
@@ -177,12 +168,6 @@ def maximum_of(chart: Chart, data: Mapping[str, Any]) -> float | None:
         return chart.maximum
     value = lookup(data, chart.maximum)
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
-
-
-def _highest(data: Mapping[str, Any], field: Field) -> str:
-    values = {name: lookup(data, field.path.replace("*", name)) for name in devices(data, field)}
-    numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
-    return max(numbers, key=numbers.__getitem__, default=next(iter(values), ""))
 
 
 def _detail(template: str, data: Mapping[str, Any], device: str) -> str:

@@ -1,6 +1,7 @@
 """Numbers as people read them: at most 4 significant digits, and always a unit."""
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from metrics.collectors.fields import Unit
@@ -8,6 +9,31 @@ from metrics.collectors.fields import Unit
 IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 SI = ("", "k", "M", "G", "T", "P")
 NOT_AVAILABLE = "—"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How numbers of a unit are written, here and in the browser.
+
+    The value times `factor` is divided by `base` until it is below it; each division takes the
+    next of `prefixes`, which stand before `suffix`. Without `base` nothing is divided.
+    """
+
+    suffix: str
+    base: int = 0
+    prefixes: tuple[str, ...] = ("",)
+    factor: float = 1.0
+
+
+SCALES: dict[Unit, Scale] = {
+    **{unit: Scale(unit.value) for unit in Unit},
+    Unit.BYTES: Scale("", 1024, IEC),
+    Unit.BYTES_PER_SECOND: Scale("/s", 1024, IEC),
+    Unit.KIB_PER_SECOND: Scale("/s", 1024, IEC, factor=1024),
+    Unit.COUNT: Scale("", 1000, SI),
+    Unit.PER_SECOND: Scale("/s", 1000, SI),
+    Unit.NONE: Scale("", 1000, SI),
+}
 
 
 class Text(NamedTuple):
@@ -24,16 +50,13 @@ def text_of(value: Any, unit: Unit) -> Text:
     """Return `value` in words; "—" where there is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return Text(NOT_AVAILABLE, "")
-    if unit in {Unit.BYTES, Unit.BYTES_PER_SECOND}:
-        number, prefix = _scaled(value, 1024, IEC)
-        return Text(number, prefix + ("/s" if unit is Unit.BYTES_PER_SECOND else ""))
-    if unit is Unit.KIB_PER_SECOND:
-        number, prefix = _scaled(value * 1024, 1024, IEC)
-        return Text(number, f"{prefix}/s")
-    if unit in {Unit.COUNT, Unit.PER_SECOND, Unit.NONE}:
-        number, prefix = _scaled(value, 1000, SI)
-        return Text(number, prefix + ("" if unit is Unit.COUNT else unit.value))
-    return Text(_digits(value), unit.value)
+    scale = SCALES[unit]
+    number = value * scale.factor
+    steps = 0
+    while scale.base and abs(number) >= scale.base and steps < len(scale.prefixes) - 1:
+        number /= scale.base
+        steps += 1
+    return Text(_digits(number), scale.prefixes[steps] + scale.suffix)
 
 
 def duration(seconds: float | None) -> str:
@@ -49,14 +72,6 @@ def duration(seconds: float | None) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
-
-
-def _scaled(value: float, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
-    steps = 0
-    while abs(value) >= base and steps < len(prefixes) - 1:
-        value /= base
-        steps += 1
-    return _digits(value), prefixes[steps]
 
 
 def _digits(value: float) -> str:

@@ -1,20 +1,31 @@
 """SQL: one method for each screen's or job's need."""
 
+import json
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from django.db import models
+from django.db import connection, models
+from django.db.models.functions import Cast
 
 from metrics.configuration import sampling_interval
 from metrics.models import AGGREGATED, Config, MetricsSnapshot
 
 
 class Row(NamedTuple):
-    """A stored snapshot; `interval` is the seconds between samples that are set now."""
+    """A stored snapshot."""
 
     id: int
     timestamp: datetime
     data: dict[str, Any]
+
+
+class Rows(NamedTuple):
+    """Snapshots, and the seconds between samples that are set at this moment.
+
+    The setting comes with the rows because a live poll has no query to spare for it.
+    """
+
+    rows: list[Row]
     interval: int | None
 
 
@@ -27,35 +38,32 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             metric_data__downsampled__isnull=True, metric_data__sampler__source__isnull=True
         )
 
-    def window(self, start: datetime, limit: int) -> list[Row]:
-        """Return the latest `limit` rows since `start`, oldest first."""
-        newest = self.filter(timestamp__gte=start).order_by("-timestamp", "-id")
-        return newest._as_rows(limit)[::-1]
+    def window(self, start: datetime, end: datetime, limit: int) -> Rows:
+        """Return the latest `limit` rows from `start` to `end`, oldest first."""
+        found = self.filter(timestamp__gte=start, timestamp__lte=end)
+        rows, interval = found.order_by("-timestamp", "-id")._read(limit)
+        return Rows(rows[::-1], interval)
 
-    def after(self, cursor: int, start: datetime, limit: int) -> list[Row]:
-        """Return the row `cursor` and at most `limit` that were stored after it, by time.
+    def after(self, cursor: int, start: datetime, limit: int) -> Rows:
+        """Return the row `cursor` and at most `limit` that were stored after it, by id.
 
         Of the later ones only those since `start`. What is above the limit comes next time.
         """
-        rows = self.filter(
-            models.Q(timestamp__gte=start) | models.Q(id=cursor), id__gte=cursor
-        ).order_by("id")
-        return sorted(rows._as_rows(limit + 1), key=lambda row: row.timestamp)
+        rows = self.filter(models.Q(timestamp__gte=start) | models.Q(id=cursor), id__gte=cursor)
+        return rows.order_by("id")._read(limit + 1)
 
-    def newest(self) -> Row | None:
+    def newest(self) -> Rows:
         """Return the row that was stored last: a clock set back cannot hide staleness."""
-        return next(iter(self.order_by("-id")._as_rows(1)), None)
+        return self.order_by("-id")._read(1)
 
-    def _as_rows(self, limit: int) -> list[Row]:
-        # The interval comes along: one query less for each poll.
+    def _read(self, limit: int) -> Rows:
         sampling = models.Subquery(Config.objects.filter(key="sampling").values("value"))
-        values = self.annotate(sampling=sampling).values_list(
+        values = self.annotate(sampling=Cast(sampling, models.TextField())).values_list(
             "id", "timestamp", "metric_data", "sampling"
         )
-        return [
-            Row(id, timestamp, data, sampling_interval(setting))
-            for id, timestamp, data, setting in values[:limit]
-        ]
+        found = list(values[:limit])
+        interval = sampling_interval(json.loads(found[0][3])) if found and found[0][3] else None
+        return Rows([Row(id, timestamp, data) for id, timestamp, data, _ in found], interval)
 
 
 def snapshots() -> SnapshotQuerySet:
@@ -64,5 +72,11 @@ def snapshots() -> SnapshotQuerySet:
 
 
 def setting(key: str) -> Any:
-    """Return the value of a row of `config`, or None."""
-    return Config.objects.filter(key=key).values_list("value", flat=True).first()
+    """Return the value of a row of `config`, or None.
+
+    Plain SQL: beat asks every second, and building the query took two thirds of its time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM config WHERE key = %s", [key])
+        row = cursor.fetchone()
+    return json.loads(row[0]) if row else None

@@ -4,13 +4,14 @@ import logging
 import time
 from typing import Any
 
-from celery.beat import ScheduleEntry, Scheduler
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from celery.schedules import schedule
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseFault
+from django.db import close_old_connections
 
 from metrics.configuration import DEFAULTS, sampling_interval
 from metrics.querysets import setting
-from metrics.ticks import Ticker
+from metrics.ticks import Tick, Ticker
 
 log = logging.getLogger("perfwatch.beat")
 
@@ -31,6 +32,7 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         """Start the clock with the interval that is set."""
         super().setup_schedule()
         self._complaint = ""
+        self._broker_is_away = False
         self._ticker = Ticker(
             self._configured_interval() or DEFAULTS["sampling"]["interval_seconds"]
         )
@@ -45,7 +47,8 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         if time.monotonic() >= self._reread_at:
             self._ticker.change(self._configured_interval() or self._ticker.interval)
             self._reread_at = time.monotonic() + REREAD_SECONDS
-        if tick := self._ticker.due():
+        tick: Tick | None = self._ticker.due()
+        if tick:
             self.apply_entry(
                 ScheduleEntry(
                     name="sample",
@@ -61,12 +64,25 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         others: float = super().tick(*args, **kwargs)
         return min(self._ticker.wait(), others, max(0.0, self._reread_at - time.monotonic()))
 
+    def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
+        """Send one message; say once that the broker is away, and once that it is back."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            if not self._broker_is_away:
+                log.error("The broker takes no messages (%s). Ticks are lost until it does.", error)
+            self._broker_is_away = True
+            return
+        if self._broker_is_away:
+            log.warning("The broker is back.")
+        self._broker_is_away = False
+
     def _configured_interval(self) -> int | None:
         try:
             close_old_connections()
             interval = sampling_interval(setting("sampling"))
             complaint = "" if interval else "config.sampling is not valid"
-        except DatabaseError as error:
+        except DatabaseFault as error:
             interval, complaint = None, f"the database is away ({error})"
         if complaint and complaint != self._complaint:
             log.warning("The last sampling interval stays in use: %s.", complaint)

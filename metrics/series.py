@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from metrics.collectors import lookup
+from metrics.collectors import getter, lookup
 
 GAP = 2.5
 """A gap is more than this many of a sample's own intervals."""
@@ -46,6 +46,7 @@ def columns(
     """
     times: list[int] = []
     values: dict[str, list[float | int | None]] = {name: [] for name in series}
+    readers = [(getter(name), column) for name, column in values.items()]
     last = milliseconds(previous.timestamp) if previous else None
     for point in points:
         now = milliseconds(point.timestamp)
@@ -56,8 +57,8 @@ def columns(
                 column.append(None)
         times.append(now)
         last = now
-        for name, column in values.items():
-            column.append(significant(lookup(point.data, name)))
+        for read, column in readers:
+            column.append(significant(read(point.data)))
     return {"times": times, "series": values}
 
 

@@ -16,6 +16,8 @@ log = logging.getLogger("perfwatch.storage")
 
 RETRY_SECONDS = 3.0
 BATCH = 100
+DRAIN_SECONDS = 0.2
+"""How long one turn may write what waits: the next sample is due soon."""
 
 
 class Waiting:
@@ -61,6 +63,7 @@ class SnapshotStore:
         self.waiting = waiting if waiting is not None else Waiting()
         self._monotonic = monotonic
         self._retry_at = 0.0
+        self._written = 0
 
     def put(self, snapshot: Snapshot) -> None:
         """Store one snapshot, or keep it until the database is back.
@@ -72,10 +75,21 @@ class SnapshotStore:
         snapshot.data["sampler"]["dropped"] = self.waiting.dropped
         if self.waiting:
             self.waiting.add(snapshot)
-            if self._monotonic() >= self._retry_at:
-                self._write(self._drain)
+            self.write_waiting()
         elif not self._write(lambda: _insert([snapshot])):
             self.waiting.add(snapshot)
+
+    def write_waiting(self) -> None:
+        """Write some of what waits, unless the database was asked a moment ago."""
+        if self.waiting and self._monotonic() >= self._retry_at:
+            self._write(self._drain)
+
+    def close(self) -> None:
+        """Write all that waits, a last time; what the database still refuses is lost and said."""
+        while self.waiting and self._write(self._drain):
+            pass
+        if self.waiting:
+            log.error("%d samples could not be written and are lost.", len(self.waiting))
 
     def _write(self, write: Callable[[], None]) -> bool:
         try:
@@ -93,17 +107,20 @@ class SnapshotStore:
         return True
 
     def _drain(self) -> None:
-        count = 0
+        until = self._monotonic() + DRAIN_SECONDS
         while batch := self.waiting.oldest(BATCH):
             stored = _stored_ids(batch)
             _insert([one for one in batch if one.data["sampler"]["id"] not in stored])
             self.waiting.remove(len(batch))
-            count += len(batch)
+            self._written += len(batch)
+            if self._monotonic() >= until and self.waiting:
+                return
         log.warning(
             "The database is back: %d kept samples are written, %d had to be dropped.",
-            count,
+            self._written,
             self.waiting.dropped,
         )
+        self._written = 0
 
 
 def _insert(batch: list[Snapshot]) -> None:

@@ -2,6 +2,8 @@
 
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
@@ -27,12 +29,28 @@ def store() -> SnapshotStore:
     return SnapshotStore()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """End the process where another sampler of this host took the lock.
+
+    That happens when the connection to the database was lost and the other was quicker.
+    """
+    try:
+        yield
+    except Held as error:
+        log.error("%s", error)
+        raise WorkerShutdown(1) from error
+
+
 @shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]
 def sample(due: float, interval: int, **_: Any) -> None:
     """Take the sample that was due at `due` (seconds of the epoch) and store it."""
-    try:
+    with alone():
         store().put(sampler().sample(due=due, interval=interval))
-    except Held as error:
-        # The connection was lost, and another sampler of this host was quicker.
-        log.error("%s", error)
-        raise WorkerShutdown(1) from error
+
+
+@shared_task(name="metrics.tasks.write_waiting", ignore_result=True)  # type: ignore[untyped-decorator]
+def write_waiting() -> None:
+    """Write samples that the database did not take: the next one may be an hour away."""
+    with alone():
+        store().write_waiting()

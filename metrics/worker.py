@@ -3,17 +3,18 @@
 import logging
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 from celery import signals
 from celery.app.base import Celery
 from celery.beat import EmbeddedService
 from celery.exceptions import WorkerShutdown
+from django.conf import settings
+
+from metrics import tasks
 
 log = logging.getLogger("perfwatch.sampler")
-
-SAMPLING_QUEUE = "sampling"
-MAINTENANCE_QUEUE = "maintenance"
 
 
 def run(app: Celery, own_beat: bool) -> int:
@@ -22,7 +23,7 @@ def run(app: Celery, own_beat: bool) -> int:
     With `own_beat` the clock is a thread of this process and the maintenance queue is worked on
     here too: nothing else could, the broker lives in this process.
     """
-    queues = [SAMPLING_QUEUE, MAINTENANCE_QUEUE] if own_beat else [SAMPLING_QUEUE]
+    queues = [settings.SAMPLING_QUEUE] + [settings.MAINTENANCE_QUEUE] * own_beat
     beat = (
         EmbeddedService(app, thread=True, scheduler_cls=app.conf.beat_scheduler)
         if own_beat
@@ -41,13 +42,14 @@ def run(app: Celery, own_beat: bool) -> int:
         pool="solo",
         concurrency=1,
         queues=queues,
-        hostname=f"{SAMPLING_QUEUE}@%h",
+        hostname=f"{settings.SAMPLING_QUEUE}@%h",
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
         task_events=False,
         ready_callback=ready,
     )
+    _forget_old_ticks(app)
     try:
         worker.start()
     except (WorkerShutdown, KeyboardInterrupt, SystemExit) as ending:
@@ -56,8 +58,19 @@ def run(app: Celery, own_beat: bool) -> int:
         code = worker.exitcode
     if beat is not None:
         beat.service.stop()
+    tasks.store().close()
     log.info("Stopped.")
     return code if isinstance(code, int) else 0
+
+
+def _forget_old_ticks(app: Celery) -> None:
+    """Empty the sampling queue: beat went on while nobody sampled.
+
+    Expired messages stay in Redis, and throwing away those of a day one by one takes minutes.
+    """
+    with suppress(app.connection_for_write().connection_errors), app.connection_for_write() as c:
+        queue = app.amqp.queues[settings.SAMPLING_QUEUE]
+        queue(c.default_channel).purge()
 
 
 class _Busy:

@@ -87,9 +87,9 @@ class Environment:
             return False
         raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
-    def words(self, name: str) -> list[str]:
+    def words(self, name: str, default: str = "") -> list[str]:
         """Return a comma-separated list, without blanks."""
-        return [word.strip() for word in self.text(name).split(",") if word.strip()]
+        return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
     def hosts(self, name: str) -> list[str]:
         """Return a comma-separated list of host names: no scheme, no port, IPv6 in brackets."""
@@ -172,10 +172,12 @@ class Environment:
         database.setdefault("OPTIONS", {})
         return database
 
-    def networks(self, name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    def networks(
+        self, name: str, default: str = ""
+    ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """Return a comma-separated list of IP addresses and networks."""
         try:
-            return tuple(ipaddress.ip_network(word) for word in self.words(name))
+            return tuple(ipaddress.ip_network(word) for word in self.words(name, default))
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"{name} must list IP addresses or networks like 10.0.0.0/8: {error}."

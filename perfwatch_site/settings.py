@@ -21,14 +21,16 @@ PERFWATCH_DATA_DIR = env.data_directory("PERFWATCH_DATA_DIR", BASE_DIR / "var")
 PERFWATCH_ADMIN_USERNAME = env.text("PERFWATCH_ADMIN_USERNAME", "admin")
 PERFWATCH_ADMIN_PASSWORD = env.text("PERFWATCH_ADMIN_PASSWORD")
 PERFWATCH_BASE_URL = env.origin("PERFWATCH_BASE_URL")
-PERFWATCH_TRUSTED_PROXIES = env.networks("PERFWATCH_TRUSTED_PROXIES")
+HTTPS = PERFWATCH_BASE_URL.startswith("https://")
+# gunicorn speaks no TLS: under an https address somebody does it for us, by default on this host.
+PERFWATCH_TRUSTED_PROXIES = env.networks(
+    "PERFWATCH_TRUSTED_PROXIES", "127.0.0.0/8,::1" if HTTPS else ""
+)
 PERFWATCH_PROCFS = str(env.directory("PERFWATCH_PROCFS", Path("/proc")))
 PERFWATCH_SYSFS = str(env.directory("PERFWATCH_SYSFS", Path("/sys")))
 PERFWATCH_ROOTFS = str(env.directory("PERFWATCH_ROOTFS", Path("/")))
 PERFWATCH_SLOW_QUERY_MS = env.integer("PERFWATCH_SLOW_QUERY_MS", 1_000, 1, 3_600_000)
 REDIS_URL = env.url("REDIS_URL", ("redis", "rediss"))
-
-HTTPS = PERFWATCH_BASE_URL.startswith("https://")
 
 # --- Django ---------------------------------------------------------------------------------
 
@@ -110,9 +112,11 @@ if _database["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
         # page_size and auto_vacuum count only before journal_mode and before the first table.
+        # For documents of 4 to 7 KB no page size takes less room than 4 KiB. No mmap_size: each
+        # connection maps for itself, and four threads that read a large file held 1 GB.
         "init_command": (
             "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-            "PRAGMA synchronous=NORMAL; PRAGMA mmap_size=268435456;"
+            "PRAGMA synchronous=NORMAL;"
         ),
     }
     # In memory there is no write-ahead log, so tests of locks need a file.
@@ -217,8 +221,20 @@ WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("png", "gz", "br", "woff2", "map")
 
 CELERY_BROKER_URL = REDIS_URL or "inprocess://localhost/"
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_ROUTES = {"metrics.tasks.sample": {"queue": "sampling"}}
+SAMPLING_QUEUE = "sampling"
+MAINTENANCE_QUEUE = "maintenance"
+CELERY_TASK_DEFAULT_QUEUE = MAINTENANCE_QUEUE
+CELERY_TASK_ROUTES = {
+    "metrics.tasks.sample": {"queue": SAMPLING_QUEUE},
+    "metrics.tasks.write_waiting": {"queue": SAMPLING_QUEUE},
+}
+CELERY_BEAT_SCHEDULE = {
+    "write what waits": {
+        "task": "metrics.tasks.write_waiting",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    }
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"

@@ -5,7 +5,8 @@ Importing this opens nothing and imports neither psutil nor metrics.kernel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from metrics.collectors import (
@@ -57,20 +58,45 @@ def field_of(series: str) -> Field | None:
     return _BY_PATH.get(series) or _device_series(series)[0]
 
 
-def lookup(document: Mapping[str, Json], series: str) -> Json:
-    """The value of a series in a snapshot's document; None when it is not there."""
-    if series in _BY_PATH:
-        return _walk(document, series.split("."))
+@lru_cache(maxsize=4096)
+def getter(series: str) -> Callable[[Mapping[str, Json]], Json]:
+    """A function from a document to the value of a series; None when it is not there.
+
+    For the path of a field with `*` it is the highest value among the devices. Finding out what a
+    name means takes longer than reading the value, so whoever reads many documents asks once.
+    """
+    declared = _BY_PATH.get(series)
+    if declared and "*" in series:
+        return lambda document: highest(document, declared)[1]
+    if declared:
+        names = series.split(".")
+        return lambda document: _walk(document, names)
     field, name = _device_series(series)
     if field is None:
-        return None
+        return lambda document: None
     prefix, _, leaf = field.path.partition("*")
-    values = _walk(document, prefix.removesuffix(".").split("."))
-    if isinstance(values, list):
-        number = int(name)
-        return values[number] if number < len(values) else None
-    found = values.get(name) if isinstance(values, Mapping) else None
-    return _walk(found, leaf.removeprefix(".").split(".")) if leaf else found
+    above = prefix.removesuffix(".").split(".")
+    below = leaf.removeprefix(".").split(".") if leaf else []
+    return lambda document: _walk(_member(_walk(document, above), name), below)
+
+
+def lookup(document: Mapping[str, Json], series: str) -> Json:
+    """The value of a series in a snapshot's document; None when it is not there."""
+    return getter(series)(document)
+
+
+def highest(document: Mapping[str, Json], field: Field) -> tuple[str, Json]:
+    """The device with the highest value of a field with `*`, and that value.
+
+    Without any number it is the first device and None, without any device "" and None.
+    """
+    names = devices(document, field)
+    values = {name: lookup(document, field.path.replace("*", name)) for name in names}
+    numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+    if not numbers:
+        return next(iter(names), ""), None
+    name = max(numbers, key=numbers.__getitem__)
+    return name, numbers[name]
 
 
 def devices(document: Mapping[str, Json], field: Field) -> list[str]:
@@ -126,6 +152,13 @@ def _walk(value: Json, names: list[str]) -> Json:
             return None
         value = value.get(name)
     return value
+
+
+def _member(values: Json, name: str) -> Json:
+    if isinstance(values, list):
+        number = int(name)
+        return values[number] if number < len(values) else None
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def _has(value: Json, name: str) -> bool:

@@ -17,7 +17,7 @@ REMOTE_SECONDS = 10.0
 LOCAL = frozenset(
     {
         *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "bcachefs", "f2fs", "jfs", "nilfs2"),
-        *("reiserfs", "reiser4", "vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "hfs"),
+        *("reiserfs", "reiser4", "vfat", "msdos", "exfat", "ntfs", "ntfs3", "hfs"),
         *("hfsplus", "apfs", "ufs", "ubifs", "jffs2", "minix"),
     }
 )
@@ -26,7 +26,7 @@ REMOTE = frozenset(
     {
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "virtiofs"),
         *("vboxsf", "lustre", "gpfs", "beegfs", "orangefs", "gfs2", "ocfs2", "davfs"),
-        *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.ceph", "fuse.s3fs"),
+        *("fuseblk", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.ceph", "fuse.s3fs"),
         *("fuse.rclone", "fuse.mergerfs", "fuse.moosefs", "fuse.juicefs", "fuse.curlftpfs"),
     }
 )

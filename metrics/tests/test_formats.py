@@ -1,7 +1,7 @@
 import pytest
 
 from metrics.collectors.fields import Unit
-from metrics.formats import duration, text_of
+from metrics.formats import SCALES, duration, text_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ from metrics.formats import duration, text_of
 )
 def test_a_number_reads_as_people_expect(value, unit, text):
     assert str(text_of(value, unit)) == text
+
+
+def test_every_unit_has_a_scale_and_is_named_in_its_text():
+    for unit in Unit:
+        text = str(text_of(1.5, unit))
+        assert text.startswith(("1.5", "1.50"))
+        assert text.endswith(SCALES[unit].suffix)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,37 @@ def test_a_poll_brings_at_most_five_hundred_rows_and_the_next_one_the_rest(viewe
     assert len(points_of(response)["times"]) == 100
 
 
+def test_a_poll_that_is_behind_shows_the_newest_numbers_and_is_not_stale(viewer_client):
+    start = now() - timedelta(seconds=800)
+    first = stored(start)
+    MetricsSnapshot.objects.bulk_create(
+        MetricsSnapshot(
+            timestamp=start + timedelta(seconds=number),
+            metric_type="aggregated",
+            metric_data=document(interval=1, cpu__usage_percent=float(number)),
+        )
+        for number in range(1, 801)
+    )
+    response = poll(viewer_client, first.id)
+    assert "Live, newest sample" in response.text
+    assert "800" in response.text
+    assert cursor_of(response) == first.id + 500
+
+
+def test_after_the_clock_was_set_back_samples_of_the_future_are_not_drawn(viewer_client):
+    future = stored(now() + timedelta(hours=1))
+    new = stored(now())
+    for response in (viewer_client.get("/"), poll(viewer_client, future.id - 1 or 0)):
+        assert points_of(response)["times"][-1] == round(new.timestamp.timestamp() * 1000)
+        assert cursor_of(response) == new.id
+
+
+def test_a_clock_that_was_set_back_does_not_hide_a_dead_sampler(viewer_client):
+    stored(now() - timedelta(seconds=3))
+    stored(now() + timedelta(hours=1))
+    assert "Stale" in viewer_client.get("/").text
+
+
 def test_rows_outside_the_window_do_not_come_with_a_poll(viewer_client):
     old = stored(now() - timedelta(hours=3))
     stored(now() - timedelta(hours=2))
@@ -144,9 +175,9 @@ def test_a_poll_takes_three_queries_however_many_rows_there_are(viewer_client):
         assert len(queries) == 3
 
 
-def test_the_page_takes_three_queries(viewer_client, django_assert_num_queries):
+def test_the_page_takes_four_queries(viewer_client, django_assert_num_queries):
     stored_every(5, 20)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         viewer_client.get("/")
 
 

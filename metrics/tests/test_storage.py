@@ -122,6 +122,52 @@ def test_one_line_says_that_the_database_is_away_and_one_that_it_is_back(databas
     assert "5 kept samples are written" in caplog.records[1].message
 
 
+def test_what_waits_is_written_without_a_new_sample(database):
+    store = database.store()
+    store.put(seconds_later(0))
+    database.away = False
+    store.write_waiting()
+    assert stored_numbers() == []  # it was asked a moment ago
+    database.now += RETRY_SECONDS
+    store.write_waiting()
+    assert stored_numbers() == [0]
+
+
+def test_an_orderly_end_writes_what_waits_at_once(database):
+    store = database.store()
+    for number in range(250):
+        store.put(seconds_later(number))
+    database.away = False
+    store.close()
+    assert stored_numbers() == list(range(250))
+
+
+def test_an_end_without_database_says_what_is_lost(database, caplog):
+    store = database.store()
+    store.put(seconds_later(0))
+    store.close()
+    assert "1 samples could not be written and are lost" in caplog.text
+
+
+def test_one_turn_of_writing_is_short_and_the_next_goes_on_in_order(database):
+    store = database.store()
+    for number in range(250):
+        store.put(seconds_later(number))
+    insert = database.insert
+
+    def slow(batch):
+        database.now += 1
+        insert(batch)
+
+    database.away, database.insert = False, slow
+    database.now += RETRY_SECONDS
+    store.put(seconds_later(250))
+    assert stored_numbers() == list(range(storage.BATCH))
+    store.put(seconds_later(251))
+    store.write_waiting()
+    assert stored_numbers() == list(range(252))
+
+
 def test_more_than_one_batch_is_drained(database):
     store = database.store()
     for number in range(250):

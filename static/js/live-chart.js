@@ -5,42 +5,31 @@
 "use strict";
 
 (() => {
-  const IEC = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  const SI = ["", "k", "M", "G", "T", "P"];
   const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600];
   const TICKS = 5;
   const AXIS_WIDTH = 72;
-
-  function scaled(value, base, prefixes) {
-    let steps = 0;
-    while (Math.abs(value) >= base && steps < prefixes.length - 1) {
-      value /= base;
-      steps++;
-    }
-    return [digits(value), prefixes[steps]];
-  }
 
   function digits(value) {
     const size = Math.abs(value);
     return value.toFixed(size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : 2);
   }
 
-  // A number and its unit as people read them; a mirrored series is told by its sign only.
-  function text(value, unit) {
+  // A number and its unit, by the same table as on the server.
+  function text(value, { suffix, base, prefixes, factor }) {
     if (value === null || value === undefined) return "—";
-    if (unit === "bytes" || unit === "bytes/s") {
-      const [number, prefix] = scaled(value, 1024, IEC);
-      return `${number} ${prefix}${unit === "bytes" ? "" : "/s"}`;
+    value *= factor;
+    let steps = 0;
+    while (base && Math.abs(value) >= base && steps < prefixes.length - 1) {
+      value /= base;
+      steps++;
     }
-    if (unit === "%") return `${digits(value)} %`;
-    const [number, prefix] = scaled(value, 1000, SI);
-    return `${number} ${prefix}${unit}`.trim();
+    return `${digits(value)} ${prefixes[steps]}${suffix}`.trim();
   }
 
   // Ticks of bytes stand at powers of two, others at 1, 2, 5 and their tens.
-  function roundStep(range, unit) {
+  function roundStep(range, scale) {
     const raw = range / TICKS;
-    if (unit.startsWith("bytes")) return 2 ** Math.ceil(Math.log2(raw));
+    if (scale.base === 1024) return 2 ** Math.ceil(Math.log2(raw));
     const power = 10 ** Math.floor(Math.log10(raw));
     return power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
   }
@@ -112,7 +101,7 @@
     showValues(index) {
       const at = index ?? this.points.times.length - 1;
       this.about.lines.forEach((line, number) => {
-        this.outputs[number].textContent = text(this.points.series[line.series]?.[at] ?? null, this.about.unit);
+        this.outputs[number].textContent = text(this.points.series[line.series]?.[at] ?? null, this.about.scale);
       });
     }
 
@@ -166,12 +155,12 @@
               min: about.lines.some((one) => one.sign < 0) ? undefined : 0,
               max: about.maximum ?? undefined,
               // An idle host shows a calm line, not noise blown up to the full height.
-              suggestedMax: about.maximum ? undefined : 1024,
+              suggestedMax: about.maximum ? undefined : about.scale.base === 1024 ? 1024 : 1,
               grid: { color: line },
               border: { display: false },
-              ticks: { color: muted, callback: (value) => text(Math.abs(value), about.unit) },
+              ticks: { color: muted, callback: (value) => text(Math.abs(value), about.scale) },
               afterBuildTicks: (axis) => {
-                const step = about.unit === "%" ? 25 : roundStep(axis.max - axis.min, about.unit);
+                const step = about.maximum === 100 ? 25 : roundStep(axis.max - axis.min, about.scale);
                 axis.ticks = [];
                 for (let at = Math.ceil(axis.min / step) * step; at <= axis.max; at += step) axis.ticks.push({ value: at });
               },
@@ -188,7 +177,7 @@
               bodyColor: this.colour("text"),
               callbacks: {
                 title: (items) => exactClock.format(items[0].parsed.x),
-                label: (item) => ` ${item.dataset.label} ${text(Math.abs(item.parsed.y), about.unit)}`,
+                label: (item) => ` ${item.dataset.label} ${text(Math.abs(item.parsed.y), about.scale)}`,
               },
             },
           },

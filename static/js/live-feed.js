@@ -54,16 +54,26 @@ customElements.define("live-feed", class extends HTMLElement {
     const news = JSON.parse(script.textContent);
     script.remove();
     this.period = news.poll;
-    this.append(news);
     this.points.from = news.now - news.window;
     this.points.to = news.now;
+    this.forgetTheFuture(news.now + news.ahead);
+    this.append(news);
     const first = this.points.times.findIndex((time) => time >= this.points.from);
     const gone = first < 0 ? this.points.times.length : first;
     if (gone) {
       this.points.times.splice(0, gone);
       for (const values of Object.values(this.points.series)) values.splice(0, gone);
     }
+    this.announce();
     document.dispatchEvent(new CustomEvent("perfwatch:points", { detail: this.points }));
+  }
+
+  // Screen readers hear when the state changes, not the age at every poll.
+  announce() {
+    const status = this.fragment.querySelector(".status");
+    if (this.state === status.className) return;
+    if (this.state) this.querySelector("[role=status]").textContent = status.textContent;
+    this.state = status.className;
   }
 
   append(news) {
@@ -82,9 +92,18 @@ customElements.define("live-feed", class extends HTMLElement {
     }
   }
 
+  // After the clock was set back, what was held would keep out what comes.
+  forgetTheFuture(end) {
+    while (this.points.times.at(-1) > end) {
+      this.points.times.pop();
+      for (const values of Object.values(this.points.series)) values.pop();
+    }
+  }
+
   disconnected() {
     const status = this.fragment.querySelector(".status");
     status.className = "status disconnected";
     status.textContent = "▲ PerfWatch does not answer. Trying again; the charts go on when it is back.";
+    this.announce();
   }
 });

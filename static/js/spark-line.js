@@ -12,15 +12,21 @@ customElements.define("spark-line", class extends HTMLElement {
   disconnectedCallback() {
     document.removeEventListener("perfwatch:points", this);
     document.removeEventListener("perfwatch:theme", this);
+    cancelAnimationFrame(this.frame);
   }
 
   handleEvent(event) {
-    if (event.detail) this.points = event.detail;
-    if (this.points) this.draw(this.points);
+    this.draw(event.detail ?? this.points);
   }
 
   draw(points) {
+    if (!points) return;
     this.points = points;
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.paint(points));
+  }
+
+  paint(points) {
     const values = points.series[this.getAttribute("series")] ?? [];
     const { canvas } = this;
     const density = window.devicePixelRatio || 1;

@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from metrics.kernel.host import Host
 from metrics.sampling import Sampler
+from metrics.watched import watched_host
 
 LONGEST_INTERVAL_SECONDS = 86_400
 _MOST_DIGITS = 9
@@ -40,8 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, **options: object) -> None:
         count, interval = _count(str(options["count"])), _interval(str(options["interval"]))
-        host = Host(settings.PERFWATCH_PROCFS, settings.PERFWATCH_SYSFS, settings.PERFWATCH_ROOTFS)
-        sampler = Sampler(host)
+        sampler = Sampler(watched_host())
         try:
             for due in _ticks(count, interval):
                 snapshot = sampler.sample(interval=interval if count > 1 else None, due=due)

@@ -35,7 +35,8 @@ class Command(BaseCommand):
         if connection.vendor == "sqlite":
             options["timeout"] = LOCK_SECONDS
         else:
-            options["options"] = f"-c lock_timeout={round(1000 * LOCK_SECONDS)}"
+            given = options.get("options", "")
+            options["options"] = f"{given} -c lock_timeout={round(1000 * LOCK_SECONDS)}".strip()
         try:
             file = lock.lock_file(settings.PERFWATCH_DATA_DIR / "sampler.lock")
             # While it is away, the lock is taken with the first connection that succeeds.

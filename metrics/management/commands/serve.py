@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFault
 from django.db import connections
-from django.db.utils import Error as DatabaseError
 
 from accounts.first_admin import FirstAdmin, ensure_first_admin
 from metrics.pid_file import AlreadyRunningError, running, take
@@ -68,7 +68,7 @@ def prepare() -> None:
         call_command("migrate", verbosity=0, interactive=False)
         if admin := ensure_first_admin():
             hand_over(admin, settings.PERFWATCH_DATA_DIR)
-    except DatabaseError as error:
+    except DatabaseFault as error:
         reason = " ".join(str(error).split())
         raise CommandError(f"The database cannot be used (DATABASE_URL): {reason}") from error
     connections.close_all()
@@ -106,7 +106,7 @@ def programs() -> dict[str, list[str]]:
     if settings.REDIS_URL:
         chosen["beat"] = [*celery, "beat", "--loglevel", "WARNING"]
         chosen["worker"] = [*celery, "worker", "--loglevel", "WARNING", "--pool", "solo"]
-        chosen["worker"] += ["--concurrency", "1", "--queues", "maintenance"]
+        chosen["worker"] += ["--concurrency", "1", "--queues", settings.MAINTENANCE_QUEUE]
         chosen["worker"] += ["--hostname", "maintenance@%h", "--without-gossip"]
         chosen["worker"] += ["--without-mingle", "--without-heartbeat"]
     return chosen
