@@ -10,7 +10,7 @@ from metrics.charts import CHARTS, TILES, declared, drawn_series, maximum_of, re
 from metrics.collectors import lookup
 from metrics.formats import SCALES
 from metrics.freshness import freshness
-from metrics.querysets import Row, Rows
+from metrics.querysets import Row, Rows, SnapshotQuerySet
 from metrics.series import Point, columns, milliseconds
 
 WINDOW = timedelta(minutes=15)
@@ -68,8 +68,33 @@ def fragment(
     }
 
 
-def page(points: Sequence[Row], newest: Rows, now: datetime) -> dict[str, Any]:
+def news(rows: SnapshotQuerySet, cursor: int, now: datetime) -> dict[str, Any] | None:
+    """Return the fragment's context for a page that has all up to the row `cursor`.
+
+    0 is the cursor of a page that was opened before the first sample. None where the row of the
+    cursor is gone.
+    """
+    start = now - WINDOW
+    previous = None
+    if not cursor:
+        points, interval = rows.window(start, now + AHEAD, MOST_POINTS)
+        by_id = sorted(points, key=lambda row: row.id)
+    else:
+        by_id, interval = rows.after(cursor, start, MOST_POINTS)
+        if not by_id:
+            return None
+        previous = by_id[0] if by_id[0].id == cursor else None
+        points = sorted(by_id[1:] if previous else by_id, key=lambda row: row.timestamp)
+    # A page that is far behind gets the rest with the next poll, but the newest numbers now.
+    newest = rows.newest() if len(points) == MOST_POINTS else Rows(by_id[-1:], interval)
+    next_cursor = by_id[-1].id if by_id else 0
+    return fragment(points, newest, next_cursor, now, previous) | {"poll": True}
+
+
+def page(rows: SnapshotQuerySet, now: datetime) -> dict[str, Any]:
     """Return the context of `live.html`: the fragment's, and the charts."""
+    points = rows.window(now - WINDOW, now + AHEAD, MOST_ROWS).rows
+    newest = rows.newest()
     row = newest.rows[0] if newest.rows else None
     return fragment(points, newest, row.id if row else 0, now) | {
         "charts": [
