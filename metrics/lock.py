@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -18,12 +19,23 @@ APPLICATION = "perfwatch-sampler"
 
 
 class Held(Exception):
-    """Another sampler of this host runs; the message says which."""
+    """The lock cannot be had; the message says why, and who has it."""
+
+
+def lock_path() -> Path:
+    """Return where the lock file is: beside a SQLite file, else in the data folder."""
+    if connection.vendor == "sqlite":
+        return Path(f"{connection.settings_dict['NAME']}.sampler.lock")
+    path: Path = settings.PERFWATCH_DATA_DIR / "sampler.lock"
+    return path
 
 
 def lock_file(path: Path) -> IO[str]:
     """Lock `path` while the returned file is open; raise Held if another process has it."""
-    file = path.open("a+")
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise Held(f"The sampler cannot lock {path}: {error.strerror}.") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -44,18 +56,20 @@ def advisory_key(host_id: str) -> int:
 
 
 def lock_database(host_id: str) -> None:
-    """Take the host's advisory lock now and on every later connection to PostgreSQL.
+    """Take the host's advisory lock now and on every later connection of this thread.
 
-    The lock lives as long as the connection. Raises Held if another session has it.
+    The lock lives as long as the connection. Raises Held if another session has it. SQLite has
+    no such locks; the lock file stands beside its file instead.
     """
     if connection.vendor != "postgresql":
         return
     key = advisory_key(host_id)
+    owner = threading.get_ident()
     name = f"{APPLICATION} {socket.gethostname()} pid {os.getpid()}"[:63]
 
     def take(connection: BaseDatabaseWrapper, **_: object) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # beat's connection: the lock is held by that of the worker
+        if threading.get_ident() != owner:
+            return  # the connection of another thread, which only reads
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('application_name', %s, false)", [name])
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [NAMESPACE, key])

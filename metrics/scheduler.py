@@ -1,7 +1,6 @@
 """Celery beat's scheduler: ticks that follow the setting `sampling` without a restart."""
 
 import logging
-import time
 from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
@@ -10,19 +9,21 @@ from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
 from metrics.configuration import DEFAULTS, sampling_interval
+from metrics.kernel.slow import Periodic
 from metrics.querysets import setting
 from metrics.ticks import Tick, Ticker
 
 log = logging.getLogger("perfwatch.beat")
 
 SAMPLE = "metrics.tasks.sample"
-REREAD_SECONDS = 1.0
+REREAD_SECONDS = 0.5
+FIRST_VALUE_SECONDS = 3.0
 
 
 class SamplingScheduler(Scheduler):  # type: ignore[misc]
     """Sends `metrics.tasks.sample` at every tick; other entries run as Celery's own do.
 
-    The interval is read again about once a second. While the database is away, or holds
+    The interval is read again twice a second. While the database is away, or holds
     nonsense, the last good one stays in use.
     """
 
@@ -33,10 +34,10 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         super().setup_schedule()
         self._complaint = ""
         self._broker_is_away = False
-        self._ticker = Ticker(
-            self._configured_interval() or DEFAULTS["sampling"]["interval_seconds"]
-        )
-        self._reread_at = time.monotonic() + REREAD_SECONDS
+        # In a thread of its own: a database that hangs must not stop the clock.
+        self._interval = Periodic(self._configured_interval, REREAD_SECONDS)
+        self._interval.wait(FIRST_VALUE_SECONDS)
+        self._ticker = Ticker(self._interval.latest() or DEFAULTS["sampling"]["interval_seconds"])
 
     def adjust(self, n: float, drift: float = 0.0) -> float:
         """Leave the wait as it is: Celery wakes 10 ms early and spins until the time has come."""
@@ -44,9 +45,7 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due and return the seconds to sleep."""
-        if time.monotonic() >= self._reread_at:
-            self._ticker.change(self._configured_interval() or self._ticker.interval)
-            self._reread_at = time.monotonic() + REREAD_SECONDS
+        self._ticker.change(self._interval.latest() or self._ticker.interval)
         tick: Tick | None = self._ticker.due()
         if tick:
             self.apply_entry(
@@ -62,7 +61,7 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
                 producer=self.producer,
             )
         others: float = super().tick(*args, **kwargs)
-        return min(self._ticker.wait(), others, max(0.0, self._reread_at - time.monotonic()))
+        return min(self._ticker.wait(), others, REREAD_SECONDS)
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Send one message; say once that the broker is away, and once that it is back."""

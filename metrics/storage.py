@@ -1,13 +1,14 @@
-"""Writes snapshots to the database, and keeps them while it is away."""
+"""Writes snapshots to the database in a thread of its own, and keeps them while it is away."""
 
 import json
 import logging
-import time
+import threading
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 
+from django.db import DataError, close_old_connections, transaction
 from django.db import Error as DatabaseFault
-from django.db import close_old_connections, transaction
 
 from metrics.models import AGGREGATED, MetricsSnapshot
 from metrics.sampling import Snapshot
@@ -15,20 +16,29 @@ from metrics.sampling import Snapshot
 log = logging.getLogger("perfwatch.storage")
 
 RETRY_SECONDS = 3.0
+CLOSE_SECONDS = 3.0
 BATCH = 100
-DRAIN_SECONDS = 0.2
-"""How long one turn may write what waits: the next sample is due soon."""
+
+
+class Ended(Exception):
+    """The thread that writes has ended; its cause says why."""
+
+
+def identity(snapshot: Snapshot) -> str:
+    """Return the snapshot's own identifier, by which it is stored once."""
+    return str(snapshot.data["sampler"]["id"])
 
 
 class Waiting:
-    """Snapshots that the database could not take, oldest first: bounded, in memory.
+    """Snapshots that are not stored yet, oldest first: bounded, in memory, for two threads.
 
     The durable spool takes this place; what it must offer is what this class offers.
     """
 
     def __init__(self, limit: int = 5_000) -> None:
         # As text a snapshot takes a tenth of the memory of its objects.
-        self._texts: deque[tuple[Snapshot, str]] = deque()
+        self._texts: deque[tuple[str, datetime, str]] = deque()
+        self._lock = threading.Lock()
         self._limit = limit
         self.dropped = 0
 
@@ -38,101 +48,154 @@ class Waiting:
     def add(self, snapshot: Snapshot) -> None:
         """Keep one more; beyond the limit the oldest is dropped and counted."""
         text = json.dumps(snapshot.data, separators=(",", ":"))
-        self._texts.append((snapshot._replace(data={}), text))
-        if len(self._texts) > self._limit:
-            self._texts.popleft()
-            self.dropped += 1
+        with self._lock:
+            self._texts.append((identity(snapshot), snapshot.timestamp, text))
+            if len(self._texts) > self._limit:
+                self._texts.popleft()
+                self.dropped += 1
 
     def oldest(self, count: int) -> list[Snapshot]:
         """Return the `count` oldest, which stay until they are removed."""
-        chosen = [self._texts[index] for index in range(min(count, len(self)))]
-        return [snapshot._replace(data=json.loads(text)) for snapshot, text in chosen]
+        with self._lock:
+            chosen = [self._texts[index] for index in range(min(count, len(self._texts)))]
+        return [Snapshot(timestamp, json.loads(text)) for _, timestamp, text in chosen]
 
-    def remove(self, count: int) -> None:
-        """Forget the `count` oldest: the database has them."""
-        for _ in range(count):
-            self._texts.popleft()
+    def remove(self, batch: list[Snapshot]) -> None:
+        """Forget those of `batch` that are still kept: the database has them."""
+        stored = {identity(snapshot) for snapshot in batch}
+        with self._lock:
+            while self._texts and self._texts[0][0] in stored:
+                self._texts.popleft()
 
 
 class SnapshotStore:
-    """The one writer of live snapshots: in order, none lost, none twice."""
+    """The one writer of live snapshots: in order, none lost, none twice.
+
+    Sampling never waits for the database: a database that hangs costs no tick. `prepare` is the
+    first thing that the thread does, in the connection that it will write with; what it raises
+    beyond a database's fault ends the thread, and then `put` raises Ended.
+    """
 
     def __init__(
-        self, waiting: Waiting | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        waiting: Waiting | None = None,
+        prepare: Callable[[], None] = lambda: None,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self.waiting = waiting if waiting is not None else Waiting()
-        self._monotonic = monotonic
-        self._retry_at = 0.0
-        self._written = 0
+        self._prepare = prepare
+        self._retry_seconds = retry_seconds
+        self._news = threading.Event()
+        self._closing = threading.Event()
+        self._prepared = threading.Event()
+        self._failure: Exception | None = None
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self, patience: float) -> None:
+        """Start the thread; raise what `prepare` raised within `patience` seconds."""
+        self._thread.start()
+        self._prepared.wait(patience)
+        if self._failure:
+            raise self._failure
 
     def put(self, snapshot: Snapshot) -> None:
-        """Store one snapshot, or keep it until the database is back.
-
-        After a failure the database is asked again every few seconds only: each attempt may
-        last as long as its time-out, and the next sample is due.
-        """
+        """Take over one snapshot; raise Ended where nobody writes any more."""
+        if self._failure:
+            raise Ended(str(self._failure)) from self._failure
         snapshot.data["sampler"]["spooled"] = len(self.waiting)
         snapshot.data["sampler"]["dropped"] = self.waiting.dropped
-        if self.waiting:
-            self.waiting.add(snapshot)
-            self.write_waiting()
-        elif not self._write(lambda: _insert([snapshot])):
-            self.waiting.add(snapshot)
-
-    def write_waiting(self) -> None:
-        """Write some of what waits, unless the database was asked a moment ago."""
-        if self.waiting and self._monotonic() >= self._retry_at:
-            self._write(self._drain)
+        self.waiting.add(snapshot)
+        self._news.set()
 
     def close(self) -> None:
-        """Write all that waits, a last time; what the database still refuses is lost and said."""
-        while self.waiting and self._write(self._drain):
-            pass
+        """Write what waits, a last time, and end the thread; say what is lost."""
+        self._closing.set()
+        self._news.set()
+        self._thread.join(CLOSE_SECONDS)
         if self.waiting:
             log.error("%d samples could not be written and are lost.", len(self.waiting))
 
-    def _write(self, write: Callable[[], None]) -> bool:
+    def _run(self) -> None:
+        try:
+            self._guarded(self._prepare)
+            self._prepared.set()
+            while not self._closing.is_set():
+                self._news.wait()
+                self._news.clear()
+                while not self._guarded(self._write) and not self._closing.wait(
+                    self._retry_seconds
+                ):
+                    pass
+            if self.waiting:
+                self._guarded(self._write)
+        except Exception as error:  # handed to the thread that samples, which ends the process
+            self._failure = error
+        finally:
+            self._prepared.set()
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Do one step with the database; say once that it is away, and once that it is back."""
         try:
             close_old_connections()
-            write()
+            step()
         except DatabaseFault as error:
-            if not self.waiting:
+            if not self._away:
                 log.error(
                     "The database does not take samples (%s). They are kept in memory, and "
                     "written when it is back.",
                     str(error).strip().partition("\n")[0],
                 )
-            self._retry_at = self._monotonic() + RETRY_SECONDS
+            self._away = True
             return False
         return True
 
-    def _drain(self) -> None:
-        until = self._monotonic() + DRAIN_SECONDS
+    def _write(self) -> None:
+        count = 0
         while batch := self.waiting.oldest(BATCH):
-            stored = _stored_ids(batch)
-            _insert([one for one in batch if one.data["sampler"]["id"] not in stored])
-            self.waiting.remove(len(batch))
-            self._written += len(batch)
-            if self._monotonic() >= until and self.waiting:
-                return
-        log.warning(
-            "The database is back: %d kept samples are written, %d had to be dropped.",
-            self._written,
-            self.waiting.dropped,
-        )
-        self._written = 0
+            try:
+                insert_new(batch, look_first=self._away)
+            except DataError:
+                self._write_singly(batch)
+            self.waiting.remove(batch)
+            count += len(batch)
+        if self._away:
+            log.warning(
+                "The database is back: %d kept samples are written, %d had to be dropped.",
+                count,
+                self.waiting.dropped,
+            )
+        self._away = False
+
+    def _write_singly(self, batch: list[Snapshot]) -> None:
+        """Write a batch of which the database refuses one for what it says, but not the rest."""
+        for one in batch:
+            try:
+                insert_new([one], look_first=True)
+            except DataError as error:
+                self.waiting.dropped += 1
+                log.error(
+                    "The sample of %s is dropped, the database refuses what it says: %s",
+                    one.timestamp,
+                    str(error).strip().partition("\n")[0],
+                )
 
 
-def _insert(batch: list[Snapshot]) -> None:
+def insert_new(batch: list[Snapshot], *, look_first: bool) -> None:
+    """Insert a batch in one transaction.
+
+    With `look_first` those are left out that were stored although the answer got lost.
+    """
     with transaction.atomic():
+        stored = _stored_ids(batch) if look_first else set()
         MetricsSnapshot.objects.bulk_create(
             MetricsSnapshot(timestamp=one.timestamp, metric_type=AGGREGATED, metric_data=one.data)
             for one in batch
+            if identity(one) not in stored
         )
 
 
 def _stored_ids(batch: list[Snapshot]) -> set[str]:
-    """Return the `sampler.id` of those that were stored although the answer got lost."""
     rows = MetricsSnapshot.objects.filter(
         metric_type=AGGREGATED, timestamp__in=[one.timestamp for one in batch]
     )

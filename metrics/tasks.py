@@ -2,17 +2,15 @@
 
 import functools
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
 from celery.exceptions import WorkerShutdown
 
-from metrics.lock import Held
+from metrics.lock import lock_database
 from metrics.sampling import Sampler
-from metrics.storage import SnapshotStore
-from metrics.watched import watched_host
+from metrics.storage import Ended, SnapshotStore
+from metrics.watched import host_key, watched_host
 
 log = logging.getLogger("perfwatch.sampler")
 
@@ -25,32 +23,16 @@ def sampler() -> Sampler:
 
 @functools.cache
 def store() -> SnapshotStore:
-    """Return the store of this process, with what is waiting to be written."""
-    return SnapshotStore()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """End the process where another sampler of this host took the lock.
-
-    That happens when the connection to the database was lost and the other was quicker.
-    """
-    try:
-        yield
-    except Held as error:
-        log.error("%s", error)
-        raise WorkerShutdown(1) from error
+    """Return the store of this process, whose connection holds the lock of this host."""
+    return SnapshotStore(prepare=functools.partial(lock_database, host_key()))
 
 
 @shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]
 def sample(due: float, interval: int, **_: Any) -> None:
-    """Take the sample that was due at `due` (seconds of the epoch) and store it."""
-    with alone():
+    """Take the sample that was due at `due` (seconds of the epoch) and hand it to the store."""
+    try:
         store().put(sampler().sample(due=due, interval=interval))
-
-
-@shared_task(name="metrics.tasks.write_waiting", ignore_result=True)  # type: ignore[untyped-decorator]
-def write_waiting() -> None:
-    """Write samples that the database did not take: the next one may be an hour away."""
-    with alone():
-        store().write_waiting()
+    except Ended as error:
+        # For instance: the connection was lost, and another sampler of this host was quicker.
+        log.error("Samples cannot be stored any more: %s", error)
+        raise WorkerShutdown(1) from error

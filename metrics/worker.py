@@ -3,8 +3,8 @@
 import logging
 import signal
 import threading
-from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 from celery import signals
 from celery.app.base import Celery
@@ -31,7 +31,10 @@ def run(app: Celery, own_beat: bool) -> int:
     )
     stop = _Stop(_Busy())
 
-    def ready(_: object) -> None:
+    def ready(consumer: Any) -> None:
+        # Beat went on while nobody sampled. Expired messages stay in Redis, and throwing away
+        # those of a day one by one takes minutes.
+        consumer.task_consumer.purge()
         # Only now: Celery's event loop has put its own handlers by then.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
@@ -49,7 +52,6 @@ def run(app: Celery, own_beat: bool) -> int:
         task_events=False,
         ready_callback=ready,
     )
-    _forget_old_ticks(app)
     try:
         worker.start()
     except (WorkerShutdown, KeyboardInterrupt, SystemExit) as ending:
@@ -61,16 +63,6 @@ def run(app: Celery, own_beat: bool) -> int:
     tasks.store().close()
     log.info("Stopped.")
     return code if isinstance(code, int) else 0
-
-
-def _forget_old_ticks(app: Celery) -> None:
-    """Empty the sampling queue: beat went on while nobody sampled.
-
-    Expired messages stay in Redis, and throwing away those of a day one by one takes minutes.
-    """
-    with suppress(app.connection_for_write().connection_errors), app.connection_for_write() as c:
-        queue = app.amqp.queues[settings.SAMPLING_QUEUE]
-        queue(c.default_channel).purge()
 
 
 class _Busy:

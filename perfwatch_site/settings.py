@@ -224,17 +224,7 @@ CELERY_TASK_IGNORE_RESULT = True
 SAMPLING_QUEUE = "sampling"
 MAINTENANCE_QUEUE = "maintenance"
 CELERY_TASK_DEFAULT_QUEUE = MAINTENANCE_QUEUE
-CELERY_TASK_ROUTES = {
-    "metrics.tasks.sample": {"queue": SAMPLING_QUEUE},
-    "metrics.tasks.write_waiting": {"queue": SAMPLING_QUEUE},
-}
-CELERY_BEAT_SCHEDULE = {
-    "write what waits": {
-        "task": "metrics.tasks.write_waiting",
-        "schedule": 5.0,
-        "options": {"expires": 5},
-    }
-}
+CELERY_TASK_ROUTES = {"metrics.tasks.sample": {"queue": SAMPLING_QUEUE}}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"

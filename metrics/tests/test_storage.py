@@ -1,43 +1,63 @@
+import threading
+import time
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 
 from metrics import storage
 from metrics.models import MetricsSnapshot
-from metrics.storage import RETRY_SECONDS, SnapshotStore, Waiting
+from metrics.storage import Ended, SnapshotStore, Waiting
 from metrics.tests.builders import NOW, snapshot
+from perfwatch_site.tests.workplace import wait_for
 
 # The store looks after its connection, which is only possible outside a transaction.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Away:
-    """The database's boundary: refuses writes until told otherwise."""
+class Database:
+    """The database's boundary: refuses, hangs or loses its answer when told to."""
 
     def __init__(self, monkeypatch):
-        self.away = True
+        self.away = self.lose_answer = False
+        self.poison = None
         self.attempts = 0
-        self.lose_answer = False
-        self.now = 100.0
-        self.insert = storage._insert
-        monkeypatch.setattr(storage, "_insert", self)
+        self.hang = threading.Event()
+        self.hang.set()
+        self.insert = storage.insert_new
+        monkeypatch.setattr(storage, "insert_new", self)
 
-    def __call__(self, batch):
+    def __call__(self, batch, *, look_first):
         self.attempts += 1
+        self.hang.wait(10)
         if self.away:
             raise OperationalError("connection refused\n  Is the server running?")
-        self.insert(batch)
+        if self.poison in [one.data["cpu"]["usage_percent"] for one in batch]:
+            raise DataError("unsupported Unicode escape sequence")
+        self.insert(batch, look_first=look_first)
         if self.lose_answer:
             raise OperationalError("server closed the connection unexpectedly")
-
-    def store(self, **options):
-        return SnapshotStore(monotonic=lambda: self.now, **options)
 
 
 @pytest.fixture
 def database(monkeypatch):
-    return Away(monkeypatch)
+    return Database(monkeypatch)
+
+
+@pytest.fixture
+def start():
+    """Starts stores that ask again every 20 ms, and ends them."""
+    started = []
+
+    def start(**options):
+        store = SnapshotStore(retry_seconds=0.02, **options)
+        store.start(patience=5)
+        started.append(store)
+        return store
+
+    yield start
+    for store in started:
+        store.close()
 
 
 def seconds_later(number):
@@ -49,8 +69,14 @@ def stored_numbers():
     return [data["cpu"]["usage_percent"] for data in rows]
 
 
-def test_a_snapshot_becomes_one_row():
-    SnapshotStore().put(snapshot(cpu__usage_percent=12.5))
+def until_written(store):
+    assert wait_for(lambda: not store.waiting, limit=10)
+
+
+def test_a_snapshot_becomes_one_row(start):
+    store = start()
+    store.put(snapshot(cpu__usage_percent=12.5))
+    until_written(store)
     row = MetricsSnapshot.objects.get()
     assert (row.timestamp, row.metric_type) == (NOW, "aggregated")
     assert row.metric_data["cpu"]["usage_percent"] == 12.5
@@ -58,121 +84,133 @@ def test_a_snapshot_becomes_one_row():
 
 
 def test_storing_takes_one_insert(django_assert_num_queries):
-    store = SnapshotStore()
-    store.put(snapshot())
     with django_assert_num_queries(3):  # BEGIN, INSERT, COMMIT
-        store.put(snapshot())
+        storage.insert_new([snapshot()], look_first=False)
 
 
-def test_what_the_database_does_not_take_is_written_in_order_when_it_is_back(database):
-    store = database.store()
+def test_what_the_database_does_not_take_is_written_in_order_when_it_is_back(start, database):
+    store = start()
+    database.away = True
     for number in range(5):
         store.put(seconds_later(number))
+    assert wait_for(lambda: database.attempts >= 2)
     assert (len(store.waiting), stored_numbers()) == (5, [])
     database.away = False
-    database.now += RETRY_SECONDS
-    store.put(seconds_later(5))
-    assert (len(store.waiting), stored_numbers()) == (0, [0, 1, 2, 3, 4, 5])
+    until_written(store)
+    assert stored_numbers() == [0, 1, 2, 3, 4]
 
 
-def test_a_database_that_is_away_is_not_asked_at_every_sample(database):
-    store = database.store()
-    for number in range(10):
+def test_a_database_that_hangs_holds_nobody_up(start, database):
+    store = start()
+    database.hang.clear()
+    started = time.monotonic()
+    for number in range(5):
         store.put(seconds_later(number))
-    assert database.attempts == 1
-    database.now += RETRY_SECONDS
-    store.put(seconds_later(10))
-    assert database.attempts == 2
+    assert time.monotonic() - started < 1
+    database.hang.set()
+    until_written(store)
+    assert stored_numbers() == [0, 1, 2, 3, 4]
 
 
-def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(database):
-    store = database.store()
-    database.away, database.lose_answer = False, True
+def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(start, database):
+    store = start()
+    database.lose_answer = True
     store.put(seconds_later(0))
+    assert wait_for(lambda: database.attempts >= 3)
     database.lose_answer = False
-    database.now += RETRY_SECONDS
     store.put(seconds_later(1))
+    until_written(store)
     assert stored_numbers() == [0, 1]
 
 
-def test_what_waits_is_bounded_and_what_is_dropped_is_counted_and_stored(database):
-    store = database.store(waiting=Waiting(limit=3))
+def test_what_waits_is_bounded_and_what_is_dropped_is_counted_and_stored(start, database):
+    store = start(waiting=Waiting(limit=3))
+    database.away = True
     for number in range(5):
         store.put(seconds_later(number))
     assert (len(store.waiting), store.waiting.dropped) == (3, 2)
-    database.away = False
-    database.now += RETRY_SECONDS
     store.put(seconds_later(5))
+    database.away = False
+    until_written(store)
     store.put(seconds_later(6))
-    last = MetricsSnapshot.objects.latest("id").metric_data["sampler"]
-    assert (last["spooled"], last["dropped"]) == (0, 3)
+    until_written(store)
+    said = [row.metric_data["sampler"] for row in MetricsSnapshot.objects.order_by("id")]
     assert stored_numbers() == [3, 4, 5, 6]
+    assert (said[2]["spooled"], said[2]["dropped"]) == (3, 2)
+    assert (said[3]["spooled"], said[3]["dropped"]) == (0, 3)
 
 
-def test_one_line_says_that_the_database_is_away_and_one_that_it_is_back(database, caplog):
-    store = database.store()
+def test_one_line_says_that_the_database_is_away_and_one_that_it_is_back(start, database, caplog):
+    store = start()
+    database.away = True
     for number in range(4):
         store.put(seconds_later(number))
+    assert wait_for(lambda: database.attempts >= 3)
     database.away = False
-    database.now += RETRY_SECONDS
-    store.put(seconds_later(4))
+    until_written(store)
+    assert wait_for(lambda: len(caplog.records) == 2)
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert "connection refused" in caplog.records[0].message
-    assert "\n" not in caplog.text.strip("\n").partition("\n")[0]
-    assert "5 kept samples are written" in caplog.records[1].message
+    assert "\n" not in caplog.records[0].message
+    assert "4 kept samples are written" in caplog.records[1].message
 
 
-def test_what_waits_is_written_without_a_new_sample(database):
-    store = database.store()
-    store.put(seconds_later(0))
-    database.away = False
-    store.write_waiting()
-    assert stored_numbers() == []  # it was asked a moment ago
-    database.now += RETRY_SECONDS
-    store.write_waiting()
-    assert stored_numbers() == [0]
-
-
-def test_an_orderly_end_writes_what_waits_at_once(database):
-    store = database.store()
+def test_more_than_one_batch_is_written_in_order(start, database):
+    store = start()
+    database.away = True
     for number in range(250):
         store.put(seconds_later(number))
     database.away = False
-    store.close()
+    until_written(store)
     assert stored_numbers() == list(range(250))
 
 
-def test_an_end_without_database_says_what_is_lost(database, caplog):
-    store = database.store()
+def test_one_sample_that_the_database_refuses_does_not_keep_out_the_others(start, database, caplog):
+    store = start()
+    database.away, database.poison = True, 2.0
+    for number in range(5):
+        store.put(seconds_later(number))
+    database.away = False
+    until_written(store)
+    assert stored_numbers() == [0, 1, 3, 4]
+    assert store.waiting.dropped == 1
+    assert "the database refuses what it says" in caplog.text
+
+
+def test_an_orderly_end_writes_what_waits(start, database):
+    store = start(waiting=Waiting())
+    database.away = True
+    store.put(seconds_later(0))
+    assert wait_for(lambda: database.attempts >= 1)
+    database.away = False
+    store.close()
+    assert stored_numbers() == [0]
+
+
+def test_an_end_without_database_says_what_is_lost(start, database, caplog):
+    store = start()
+    database.away = True
     store.put(seconds_later(0))
     store.close()
     assert "1 samples could not be written and are lost" in caplog.text
 
 
-def test_one_turn_of_writing_is_short_and_the_next_goes_on_in_order(database):
-    store = database.store()
-    for number in range(250):
-        store.put(seconds_later(number))
-    insert = database.insert
+def test_what_the_preparation_refuses_is_told_at_the_start():
+    def refuse():
+        raise RuntimeError("another sampler runs")
 
-    def slow(batch):
-        database.now += 1
-        insert(batch)
-
-    database.away, database.insert = False, slow
-    database.now += RETRY_SECONDS
-    store.put(seconds_later(250))
-    assert stored_numbers() == list(range(storage.BATCH))
-    store.put(seconds_later(251))
-    store.write_waiting()
-    assert stored_numbers() == list(range(252))
+    with pytest.raises(RuntimeError, match="another sampler runs"):
+        SnapshotStore(prepare=refuse).start(patience=5)
 
 
-def test_more_than_one_batch_is_drained(database):
-    store = database.store()
-    for number in range(250):
-        store.put(seconds_later(number))
-    database.away = False
-    database.now += RETRY_SECONDS
-    store.put(seconds_later(250))
-    assert stored_numbers() == list(range(251))
+def test_after_the_writer_has_ended_nothing_is_taken_any_more(start, monkeypatch):
+    store = start()
+
+    def lost(*_, **__):
+        raise RuntimeError("another sampler was quicker")
+
+    monkeypatch.setattr(storage, "insert_new", lost)
+    store.put(seconds_later(0))
+    assert wait_for(lambda: store._failure)
+    with pytest.raises(Ended, match="another sampler was quicker"):
+        store.put(seconds_later(1))

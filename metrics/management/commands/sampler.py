@@ -1,18 +1,14 @@
 """`manage.py sampler`: the process that samples this host."""
 
 import sys
-from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseFault
-from django.db import connection
 
 from metrics import lock
-from metrics.watched import host_key
 
-LOCK_SECONDS = 0.5
+PREPARE_SECONDS = 5.0
 
 
 class Command(BaseCommand):
@@ -27,21 +23,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until a signal; exit status 0 after an orderly stop."""
-        from metrics import worker
+        from metrics import tasks, worker
         from perfwatch_site.celery import app
 
-        # A sample that waits for a lock delays the next one; kept in memory it does not.
-        options = connection.settings_dict["OPTIONS"]
-        if connection.vendor == "sqlite":
-            options["timeout"] = LOCK_SECONDS
-        else:
-            given = options.get("options", "")
-            options["options"] = f"{given} -c lock_timeout={round(1000 * LOCK_SECONDS)}".strip()
         try:
-            file = lock.lock_file(settings.PERFWATCH_DATA_DIR / "sampler.lock")
-            # While it is away, the lock is taken with the first connection that succeeds.
-            with suppress(DatabaseFault):
-                lock.lock_database(host_key())
+            file = lock.lock_file(lock.lock_path())
+            # While the database is away, the lock is taken with the first connection.
+            tasks.store().start(patience=PREPARE_SECONDS)
         except lock.Held as error:
             raise CommandError(str(error)) from error
         with file:
