@@ -8,13 +8,16 @@ import sys
 def main() -> None:
     """Run the command named on the command line; a wrong setting is one line, not a stack trace."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perfwatch_site.settings")
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-
     try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
-        sys.exit(f"perfwatch: {error}")
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+
+        try:
+            execute_from_command_line(sys.argv)
+        except ImproperlyConfigured as error:
+            sys.exit(f"perfwatch: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as shells say it
 
 
 if __name__ == "__main__":

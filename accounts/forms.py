@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 from accounts.hashers import BCRYPT_MAX_BYTES
+from accounts.models import USERNAME_MAX_LENGTH
 
 
 class LoginForm(AuthenticationForm):
@@ -15,8 +16,9 @@ class LoginForm(AuthenticationForm):
     }
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what bcrypt could not take: for an unknown name Django would hash it."""
-        if len(self.cleaned_data.get("password", "").encode()) > BCRYPT_MAX_BYTES:
+        """Refuse what nobody can have, before bcrypt or the table of attempts has to take it."""
+        too_long = len(self.cleaned_data.get("username", "")) > USERNAME_MAX_LENGTH
+        if too_long or len(self.cleaned_data.get("password", "").encode()) > BCRYPT_MAX_BYTES:
             raise self.get_invalid_login_error()
         return super().clean()
 

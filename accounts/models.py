@@ -9,6 +9,8 @@ from django.db import models
 from accounts.columns import BcryptField
 from accounts.validators import username_validator
 
+USERNAME_MAX_LENGTH = 50
+
 
 class UserManager(BaseUserManager["User"]):
     """Creates people."""
@@ -37,9 +39,9 @@ class User(AbstractBaseUser):
 
     id = models.AutoField(primary_key=True)
     username = models.CharField(
-        max_length=50,
+        max_length=USERNAME_MAX_LENGTH,
         validators=[username_validator],
-        help_text="At most 50 letters, digits and @ . + - _",
+        help_text=f"At most {USERNAME_MAX_LENGTH} letters, digits and @ . + - _",
         error_messages={"unique": "There is a user of this name already."},
     )
     password = BcryptField("password", max_length=255, db_column="password_hash")

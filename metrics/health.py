@@ -5,6 +5,8 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from metrics.freshness import State, freshness
 from metrics.querysets import snapshots
@@ -12,6 +14,8 @@ from metrics.querysets import snapshots
 
 @never_cache
 @login_not_required
+@csrf_exempt
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer that this process answers; nothing else is asked."""
     return JsonResponse({"status": "ok"})
@@ -19,6 +23,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @never_cache
 @login_not_required
+@csrf_exempt
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when the database answers and the newest sample is fresh, else 503."""
     try:

@@ -72,8 +72,9 @@ class SnapshotStore:
     """The one writer of live snapshots: in order, none lost, none twice.
 
     Sampling never waits for the database: a database that hangs costs no tick. `prepare` is the
-    first thing that the thread does, in the connection that it will write with; what it raises
-    beyond a database's fault ends the thread, and then `put` raises Ended.
+    first thing that the thread does, in the connection that it will write with, again and again
+    until the database takes it; what it raises beyond a database's fault ends the thread, and
+    then `put` raises Ended.
     """
 
     def __init__(
@@ -118,21 +119,24 @@ class SnapshotStore:
 
     def _run(self) -> None:
         try:
-            self._guarded(self._prepare)
-            self._prepared.set()
+            self._until_done(self._prepare)
             while not self._closing.is_set():
                 self._news.wait()
                 self._news.clear()
-                while not self._guarded(self._write) and not self._closing.wait(
-                    self._retry_seconds
-                ):
-                    pass
+                self._until_done(self._write)
             if self.waiting:
                 self._guarded(self._write)
         except Exception as error:  # handed to the thread that samples, which ends the process
             self._failure = error
         finally:
             self._prepared.set()
+
+    def _until_done(self, step: Callable[[], None]) -> None:
+        done = False
+        while not done:
+            done = self._guarded(step)
+            self._prepared.set()
+            done = done or self._closing.wait(self._retry_seconds)
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """Do one step with the database; say once that it is away, and once that it is back."""

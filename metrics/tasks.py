@@ -8,8 +8,10 @@ from celery import shared_task
 from celery.exceptions import WorkerShutdown
 
 from metrics.lock import lock_database
+from metrics.models import Config
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
+from metrics.system_info import system_info
 from metrics.watched import host_key, watched_host
 
 log = logging.getLogger("perfwatch.sampler")
@@ -24,7 +26,13 @@ def sampler() -> Sampler:
 @functools.cache
 def store() -> SnapshotStore:
     """Return the store of this process, whose connection holds the lock of this host."""
-    return SnapshotStore(prepare=functools.partial(lock_database, host_key()))
+    return SnapshotStore(prepare=introduce_host)
+
+
+def introduce_host() -> None:
+    """Lock the database for this host, and write there what the host is."""
+    lock_database(host_key())
+    Config(key="system_info", value=system_info(watched_host())).save()
 
 
 @shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]

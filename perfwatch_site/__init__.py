@@ -1,0 +1,3 @@
+"""PerfWatch: watches a Linux host and remembers."""
+
+__version__ = "0.1.0"

@@ -21,10 +21,11 @@ DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
 ENV_FILE = "PERFWATCH_ENV_FILE"
 ENV_FILE_LINE = re.compile(r"(export )?[A-Za-z_0-9]+=.*|#.*|\s*")
 HOST = re.compile(r"\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 
 
 class Environment:
-    """The process environment, with checked and named access."""
+    """The process environment, with checked and named access; relative paths start at `base`."""
 
     def __init__(self, base: Path) -> None:
         """Load the file that `PERFWATCH_ENV_FILE` names, else `.env` in `base` if there is one.
@@ -33,7 +34,8 @@ class Environment:
         `PERFWATCH_ENV_FILE` means no file at all.
         """
         self.names: set[str] = set()
-        path = Path(os.environ.get(ENV_FILE, base / ".env"))
+        self.base = base
+        path = base / os.environ.get(ENV_FILE, ".env")
         if os.environ.get(ENV_FILE, path.exists()):
             text = _content(ENV_FILE, path)
             for number, line in enumerate(text.splitlines(), 1):
@@ -52,7 +54,7 @@ class Environment:
         if value and path:
             raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; unset one of them.")
         if path:
-            value = _content(f"{name}_FILE", Path(path)).strip()
+            value = _content(f"{name}_FILE", self.base / path).strip()
             if not value:
                 raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
         return value or default
@@ -109,6 +111,13 @@ class Environment:
             raise ImproperlyConfigured(f"{name}: {path} is not a directory.")
         return path
 
+    def procfs(self, name: str, default: Path) -> Path:
+        """Return a directory that looks like a procfs, as an absolute path."""
+        path = self.directory(name, default)
+        if not os.path.isfile(path / "stat"):  # noqa: PTH113  as above
+            raise ImproperlyConfigured(f"{name}: {path} is no procfs: it has no file stat.")
+        return path
+
     def data_directory(self, name: str, default: Path) -> Path:
         """Return a directory that only its owner can enter, made where it is missing."""
         path = self._path(name, default)
@@ -128,17 +137,28 @@ class Environment:
             ) from error
         return path
 
-    def url(self, name: str, schemes: tuple[str, ...]) -> str:
-        """Return a URL with one of `schemes` and a host, or "" where it is unset."""
-        value = self.text(name)
-        if value and not _is_url(value, schemes):
-            wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
-            raise ImproperlyConfigured(f"{name} must be a URL like {wanted}.")
-        return value.rstrip("/")
+    def redis(self, name: str) -> str:
+        """Return the URL of a Redis database, or "" where it is unset.
+
+        The URL is never part of an error: it may hold a password.
+        """
+        value = self.text(name).rstrip("/")
+        if value and not (
+            _is_url(value, ("redis", "rediss"))
+            and re.fullmatch(r"(/[0-9]+)?", urlsplit(value).path)
+        ):
+            raise ImproperlyConfigured(
+                f"{name} must be like redis://host:6379/0 or rediss://host:6379/0, "
+                "with nothing but the number of a database behind the host."
+            )
+        return value
 
     def origins(self, name: str) -> list[str]:
-        """Return a comma-separated list of web origins: scheme, host and port, nothing else."""
-        return [_origin(name, word) for word in self.words(name)]
+        """Return a comma-separated list of web origins: scheme, host and port, nothing else.
+
+        A host may begin with `*.`: all below it.
+        """
+        return [_origin(name, word, wildcard="*.") for word in self.words(name)]
 
     def origin(self, name: str) -> str:
         """Return one web origin, or "" where it is unset."""
@@ -162,7 +182,12 @@ class Environment:
             path = value.removeprefix("sqlite://").removeprefix("/")
             if not path:
                 raise wrong
-            return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {}}
+            if ":memory:" in path:
+                raise ImproperlyConfigured(
+                    f"{name} must name a file: each process would have a memory of its own."
+                )
+            file = str(self.base / path)
+            return {"ENGINE": "django.db.backends.sqlite3", "NAME": file, "OPTIONS": {}}
         try:
             database: dict[str, Any] = Env.db_url_config(value)
         except ValueError:
@@ -185,7 +210,7 @@ class Environment:
 
     def _path(self, name: str, default: Path) -> Path:
         try:
-            return Path(self.text(name, str(default))).expanduser().absolute()
+            return self.base / Path(self.text(name, str(default))).expanduser()
         except RuntimeError as error:
             raise ImproperlyConfigured(f"{name}: there is no such home directory.") from error
 
@@ -207,9 +232,13 @@ def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
         return False
 
 
-def _origin(name: str, value: str) -> str:
+def _origin(name: str, value: str, wildcard: str = "") -> str:
     parts = urlsplit(value.rstrip("/")) if _is_url(value, ("http", "https")) else None
-    if not parts or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+    if (
+        not parts
+        or not HOST_AND_PORT.fullmatch(parts.netloc.removeprefix(wildcard))
+        or (parts.path or parts.query or parts.fragment)
+    ):
         raise ImproperlyConfigured(
             f"{name} must be like https://example.org, without path, not {value!r}."
         )

@@ -1,6 +1,9 @@
 """What a person sees when a request cannot be answered."""
 
+import sys
+
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 
@@ -27,7 +30,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 without touching the database, which may be the cause."""
+    """Answer 500, or 503 where the database is away, without touching the database."""
+    if isinstance(sys.exc_info()[1], InterfaceError | OperationalError):
+        text = "The database does not answer. Samples are kept until it does."
+        return _page(request, 503, "PerfWatch cannot answer now", text)
     text = "The cause is in the log. Samples go on being taken."
     return _page(request, 500, "PerfWatch could not answer", text)
 

@@ -15,7 +15,7 @@ env = Environment(BASE_DIR)
 
 # --- PerfWatch ------------------------------------------------------------------------------
 
-PERFWATCH_HOST = env.text("PERFWATCH_HOST", "127.0.0.1")
+PERFWATCH_HOST = env.text("PERFWATCH_HOST", "127.0.0.1").strip("[]")
 PERFWATCH_PORT = env.integer("PERFWATCH_PORT", 8000, 1, 65_535)
 PERFWATCH_DATA_DIR = env.data_directory("PERFWATCH_DATA_DIR", BASE_DIR / "var")
 PERFWATCH_ADMIN_USERNAME = env.text("PERFWATCH_ADMIN_USERNAME", "admin")
@@ -26,11 +26,11 @@ HTTPS = PERFWATCH_BASE_URL.startswith("https://")
 PERFWATCH_TRUSTED_PROXIES = env.networks(
     "PERFWATCH_TRUSTED_PROXIES", "127.0.0.0/8,::1" if HTTPS else ""
 )
-PERFWATCH_PROCFS = str(env.directory("PERFWATCH_PROCFS", Path("/proc")))
+PERFWATCH_PROCFS = str(env.procfs("PERFWATCH_PROCFS", Path("/proc")))
 PERFWATCH_SYSFS = str(env.directory("PERFWATCH_SYSFS", Path("/sys")))
 PERFWATCH_ROOTFS = str(env.directory("PERFWATCH_ROOTFS", Path("/")))
 PERFWATCH_SLOW_QUERY_MS = env.integer("PERFWATCH_SLOW_QUERY_MS", 1_000, 1, 3_600_000)
-REDIS_URL = env.url("REDIS_URL", ("redis", "rediss"))
+REDIS_URL = env.redis("REDIS_URL")
 
 # --- Django ---------------------------------------------------------------------------------
 
@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    "perfwatch_site.head.no_body_for_head",
     "perfwatch_site.proxies.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -165,6 +166,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# Else the log would hide who failed and from where; passwords are hidden always.
+AXES_SENSITIVE_PARAMETERS: list[str] = []
 # Trusted proxies have been resolved into REMOTE_ADDR by then.
 AXES_CLIENT_IP_CALLABLE = "perfwatch_site.proxies.client_address"
 
@@ -258,9 +261,12 @@ LOGGING = {
     },
     "filters": {
         # /readyz says 503 every few seconds while there is nothing to read; that is its answer.
+        # A page says it where something was raised, which has to be seen.
         "not_503": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: getattr(record, "status_code", None) != 503,
+            "callback": lambda record: (
+                record.exc_info or getattr(record, "status_code", None) != 503
+            ),
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import PASSWORD
+from perfwatch_site.logs import LineFormatter
 
 NEW = "another long sentence"
 WRONG = "Username or password is wrong. Mind capital letters."
@@ -62,6 +63,14 @@ def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(client, viewer
     assert unknown.status_code == known.status_code == 200
     assert WRONG in known.text
     assert visible(unknown).replace("vanish", "viewer") == visible(known)
+
+
+@pytest.mark.parametrize("length", [51, 300, 100_000])
+def test_a_name_that_nobody_can_have_gets_the_answer_of_a_wrong_password(client, viewer, length):
+    answer = login(client, username="v" * length)
+    assert answer.status_code == 200
+    assert WRONG in answer.text
+    assert not AccessAttempt.objects.exists()
 
 
 def test_an_inactive_person_gets_the_answer_of_a_wrong_password(client, viewer):
@@ -160,6 +169,18 @@ def test_the_password_is_not_written_into_the_attempt(client, viewer):
     login(client, "hunter2-secret")
     attempt = AccessAttempt.objects.values().get()
     assert "hunter2-secret" not in str(attempt)
+
+
+def test_the_log_names_who_failed_from_where_in_one_line_without_the_password(
+    client, viewer, caplog
+):
+    login(client, "hunter2-secret", "vanish\nroot")
+    (record,) = caplog.records
+    line = LineFormatter("{name}: {message}", style="{").format(record)
+    assert line.startswith("axes.")
+    assert 'username: "vanish root", ip_address: "192.0.2.1"' in line
+    assert line.isprintable()
+    assert "hunter2-secret" not in line
 
 
 def test_a_forwarded_address_of_a_stranger_opens_no_lock(client, viewer):

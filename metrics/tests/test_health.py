@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings as project
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from metrics.models import AGGREGATED, Config, MetricsSnapshot
@@ -62,6 +63,14 @@ def test_health_is_never_cached_and_sets_no_cookie(client, db, path):
     answer = client.get(path)
     assert "no-store" in answer["Cache-Control"]
     assert not answer.cookies
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_health_is_only_for_get_and_head(path, method):
+    answer = Client(enforce_csrf_checks=True).generic(method, path)
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, HEAD"
 
 
 # --- /readyz --------------------------------------------------------------------------------

@@ -101,6 +101,18 @@ def test_a_pipe_that_closes_ends_it_quietly():
     process.stderr.close()
 
 
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [(">/dev/full", "No space left on device"), (">&-", "no standard output")],
+)
+def test_an_output_that_takes_nothing_is_one_line(output, reason):
+    command = ["sh", "-c", f'exec "$0" manage.py sample {output}', sys.executable]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_control_c_ends_it_quietly():
     process = start("--count", "1000", "--interval", "5")
     json.loads(process.stdout.readline())

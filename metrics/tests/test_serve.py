@@ -1,14 +1,19 @@
 """`manage.py serve`: what it refuses, what it starts and where the first password goes."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
+from django.conf import settings as project
 from django.core.management import CommandError, call_command
 
 from accounts.first_admin import FirstAdmin
 from metrics.management.commands import serve
 from metrics.pid_file import take
+from perfwatch_site.tests.workplace import free_port
 
 
 @pytest.fixture
@@ -22,6 +27,33 @@ def test_a_second_start_is_refused(data_dir):
     with pytest.raises(CommandError, match=r"already running at http://127\.0\.0\.1:8000 \(proc"):
         call_command("serve")
     os.close(lock)
+
+
+@pytest.mark.parametrize("options", [[], ["--stop"]])
+def test_a_pid_file_that_cannot_be_used_is_named(data_dir, options):
+    path = data_dir / "perfwatch.pid"
+    path.mkdir()  # root, too, can not open it
+    with pytest.raises(CommandError, match=f"^Cannot use {path}: Is a directory. Run .* delete"):
+        call_command("serve", *options)
+
+
+def test_control_c_while_it_prepares_ends_it_quietly(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgres://me@127.0.0.1:{silent.getsockname()[1]}/perfwatch?connect_timeout=60"
+        own = {"PERFWATCH_DATA_DIR": str(tmp_path), "PERFWATCH_PORT": str(free_port())}
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=project.BASE_DIR,
+            env=os.environ | own | {"DATABASE_URL": url},
+            stderr=subprocess.PIPE,
+        )
+        silent.settimeout(20)
+        silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == b""
+    assert not (tmp_path / "perfwatch.pid").exists()
 
 
 def test_a_port_in_use_is_said_before_anything_is_changed(data_dir, settings):

@@ -27,6 +27,7 @@ WRONG = [
     ("PERFWATCH_DATA_DIR", "~nobody-of-this-name/var"),
     ("PERFWATCH_PROCFS", "/nonexistent"),
     ("PERFWATCH_PROCFS", "/" + "x" * 300),
+    ("PERFWATCH_PROCFS", "/"),
     ("PERFWATCH_SYSFS", "/dev/null"),
     ("PERFWATCH_ROOTFS", "/nonexistent"),
     ("PERFWATCH_BASE_URL", "ftp://example.org"),
@@ -35,6 +36,11 @@ WRONG = [
     ("PERFWATCH_BASE_URL", "https://example.org:x"),
     ("PERFWATCH_BASE_URL", "https://example.org/perfwatch"),
     ("PERFWATCH_BASE_URL", "https://[::1"),
+    ("PERFWATCH_BASE_URL", "https://me@example.org"),
+    ("PERFWATCH_BASE_URL", "https://perf example.org"),
+    ("PERFWATCH_BASE_URL", "https://<perf>.example.org"),
+    ("PERFWATCH_BASE_URL", "https://pärf.example.org"),
+    ("PERFWATCH_BASE_URL", "https://*.example.org"),
     ("PERFWATCH_TRUSTED_PROXIES", "300.1.1.1"),
     ("PERFWATCH_TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
     ("PERFWATCH_TRUSTED_PROXIES", "10.0.0.1/8"),
@@ -46,15 +52,24 @@ WRONG = [
     ("DATABASE_URL", "postgres://me:secret@example.org:x/perfwatch"),
     ("DATABASE_URL", "postgres://me:secret@example.org:70000/perfwatch"),
     ("DATABASE_URL", "sqlite:///"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite://:memory:"),
+    ("DATABASE_URL", "sqlite:///file::memory:?cache=shared"),
     ("REDIS_URL", "http://x"),
     ("REDIS_URL", "redis://"),
     ("REDIS_URL", "redis://x:0"),
+    ("REDIS_URL", "redis://x:6379/notadb"),
+    ("REDIS_URL", "redis://x:6379/0/1"),
+    ("REDIS_URL", "redis://x:6379/-1"),
     ("DEBUG", "maybe"),
     ("ALLOWED_HOSTS", "https://example.org"),
     ("ALLOWED_HOSTS", "example.org:8000"),
     ("ALLOWED_HOSTS", "good.example.org,::1"),
     ("CSRF_TRUSTED_ORIGINS", "example.org"),
     ("CSRF_TRUSTED_ORIGINS", "https://good.example.org,https://example.org/path"),
+    ("CSRF_TRUSTED_ORIGINS", "https://good.example.org https://example.org"),
+    ("CSRF_TRUSTED_ORIGINS", "https://exa>mple.org"),
+    ("CSRF_TRUSTED_ORIGINS", "https://exam*ple.org"),
 ]
 KEY_OF_PROCESS = """
 import sys, pathlib
@@ -143,6 +158,15 @@ def test_the_password_of_the_database_is_in_no_error(read_settings, url):
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+def test_the_password_of_redis_is_in_no_error(read_settings):
+    assert "hunter2" not in error_of(read_settings, REDIS_URL="redis://:hunter2@x:6379/notadb")
+
+
+def test_a_directory_without_stat_is_no_procfs(read_settings, tmp_path):
+    error = error_of(read_settings, PERFWATCH_PROCFS=str(tmp_path))
+    assert error == f"PERFWATCH_PROCFS: {tmp_path} is no procfs: it has no file stat."
+
+
 def test_a_variable_and_its_file_together_are_refused(read_settings, tmp_path):
     (tmp_path / "key").write_text("k" * 60)
     error = error_of(read_settings, SECRET_KEY="a" * 60, SECRET_KEY_FILE=str(tmp_path / "key"))
@@ -222,6 +246,38 @@ def test_an_ipv6_address_of_ours_is_an_allowed_host(read_settings, variables):
     assert "[fd00::1]" in read_settings(**variables)["ALLOWED_HOSTS"]
 
 
+def test_the_brackets_of_an_ipv6_address_are_taken_off(read_settings):
+    assert read_settings(PERFWATCH_HOST="[::1]")["PERFWATCH_HOST"] == "::1"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a_b.example.org", "http://192.0.2.1:8000", "https://[::1]:8443"]
+)
+def test_an_origin_is_a_name_or_an_address_with_or_without_a_port(read_settings, url):
+    assert read_settings(PERFWATCH_BASE_URL=url)["PERFWATCH_BASE_URL"] == url
+
+
+@pytest.mark.parametrize("path", ["", "/", "/15", "/0/"])
+def test_a_redis_url_may_name_a_database(read_settings, path):
+    found = read_settings(REDIS_URL=f"rediss://:p@redis.example.org:6379{path}")
+    assert found["REDIS_URL"] == f"rediss://:p@redis.example.org:6379{path.rstrip('/')}"
+
+
+def test_relative_paths_start_at_the_checkout(read_settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = read_settings(
+        PERFWATCH_DATA_DIR=os.path.relpath(tmp_path / "data", project.BASE_DIR),
+        PERFWATCH_SYSFS="metrics",
+        PERFWATCH_ENV_FILE=".env.example",
+        SECRET_KEY_FILE="manage.py",
+        DATABASE_URL="sqlite:///relative.db",
+    )
+    assert found["PERFWATCH_DATA_DIR"].samefile(tmp_path / "data")
+    assert found["PERFWATCH_SYSFS"] == str(project.BASE_DIR / "metrics")
+    assert found["SECRET_KEY"] == (project.BASE_DIR / "manage.py").read_text().strip()
+    assert found["DATABASES"]["default"]["NAME"] == str(project.BASE_DIR / "relative.db")
+
+
 def test_hosts_and_origins_are_lists_separated_by_commas(read_settings):
     found = read_settings(
         ALLOWED_HOSTS="example.org, .example.net,[::1],*",
@@ -283,9 +339,10 @@ def test_the_example_lists_exactly_the_variables_that_are_read(read_settings):
     assert set(example()) == read_settings()["env"].names
 
 
-def test_the_example_shows_the_defaults(read_settings, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shown, plain = read_settings(**example()), read_settings()
+def test_the_example_shows_the_defaults(read_settings):
+    variables = example()
+    assert variables.pop("PERFWATCH_DATA_DIR") == "var"
+    shown, plain = read_settings(**variables), read_settings()
     names = [name for name in plain if name.startswith("PERFWATCH_")]
     assert {name: shown[name] for name in names} == {name: plain[name] for name in names}
     assert shown["DEBUG"] is plain["DEBUG"]

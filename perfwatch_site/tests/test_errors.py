@@ -5,6 +5,7 @@ import logging
 import pytest
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.test import Client
 from django.urls import path
 
@@ -18,6 +19,9 @@ RAISED = {
     "suspicious": SuspiciousOperation(SECRET),
     "forbidden": PermissionDenied("Only administrators may do this."),
     "forbidden-without-words": PermissionDenied(),
+    "away": OperationalError(f"connection refused {SECRET}\nIs the server running?"),
+    "closed": InterfaceError("connection already closed"),
+    "wrong-sql": ProgrammingError(SECRET),
     "broken": RuntimeError(f"first line {SECRET}\nsecond line"),
 }
 
@@ -48,6 +52,9 @@ def browser(settings):
         ("/forbidden", 403, "Only administrators may do this."),
         ("/forbidden-without-words", 403, "You may not do this."),
         ("/no/such/page", 404, "There is nothing at this address."),
+        ("/away", 503, "The database does not answer. Samples are kept until it does."),
+        ("/closed", 503, "The database does not answer. Samples are kept until it does."),
+        ("/wrong-sql", 500, "The cause is in the log. Samples go on being taken."),
         ("/broken", 500, "The cause is in the log. Samples go on being taken."),
     ],
 )
@@ -80,6 +87,13 @@ def test_a_fault_of_ours_is_one_line_in_the_log_that_says_where(browser, caplog)
     assert line.startswith("ERROR django.request: Internal Server Error: /broken [RuntimeError: ")
     assert "test_errors.py:" in line
     assert "in raising]" in line
+    assert "\n" not in line
+
+
+def test_a_database_that_is_away_is_one_line_in_the_log(browser, caplog):
+    browser.get("/away")
+    (line,) = lines(caplog)
+    assert "/away [OperationalError: connection refused" in line
     assert "\n" not in line
 
 

@@ -38,6 +38,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, **options: object) -> None:
+        if sys.stdout is None:  # closed by the shell: >&-
+            raise CommandError("There is no standard output to print to.")
         count, interval = _count(str(options["count"])), _interval(str(options["interval"]))
         sampler = Sampler(watched_host())
         try:
@@ -48,10 +50,17 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         except BrokenPipeError:
-            # The reader has seen enough. Python flushes once more at exit: give it a place to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _close_standard_output()  # the reader has seen enough
+        except OSError as error:
+            _close_standard_output()
+            raise CommandError(f"Cannot print the sample: {error.strerror}.") from error
         finally:
             sampler.close()
+
+
+def _close_standard_output() -> None:
+    """Python flushes once more at exit: gives it a place to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(text: str) -> int:

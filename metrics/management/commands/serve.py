@@ -1,5 +1,6 @@
 """`manage.py serve`: prepares PerfWatch and becomes its supervisor; what `make run` starts."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -53,13 +54,16 @@ class Command(BaseCommand):
             lock = take(pid_file, url)
         except AlreadyRunningError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise unusable(pid_file, error) from error
         try:
             check_port(settings.PERFWATCH_HOST, settings.PERFWATCH_PORT)
             prepare()
             self.stdout.flush()
             become(plan(address, url, pid_file), lock)
         finally:  # not reached where it became the supervisor
-            pid_file.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # nobody holds it any longer
+                pid_file.unlink(missing_ok=True)
 
 
 def prepare() -> None:
@@ -161,7 +165,10 @@ def check_port(host: str, port: int) -> None:
 
 def stop(pid_file: Path) -> str:
     """End the PerfWatch that runs and wait until it is gone; return what to tell."""
-    holder = running(pid_file)
+    try:
+        holder = running(pid_file)
+    except OSError as error:
+        raise unusable(pid_file, error) from error
     if not holder or not holder.process:
         return "PerfWatch is not running."
     try:
@@ -176,6 +183,14 @@ def stop(pid_file: Path) -> str:
             raise CommandError(f"Process {holder.process} is still there; kill -9 would end it.")
         time.sleep(0.05)
     return "PerfWatch has stopped."
+
+
+def unusable(pid_file: Path, error: OSError) -> CommandError:
+    """Return what to tell about a pid file that this process may not use."""
+    return CommandError(
+        f"Cannot use {pid_file}: {error.strerror}. Run this as the owner of the file and its "
+        "directory, or delete the file if no PerfWatch runs."
+    )
 
 
 def hand_over(admin: FirstAdmin, directory: Path) -> None:
