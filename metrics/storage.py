@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import DataError, close_old_connections, transaction
+from django.db import DataError, close_old_connections, connection, transaction
 from django.db import Error as DatabaseFault
 
 from metrics.models import AGGREGATED, MetricsSnapshot
@@ -130,6 +130,7 @@ class SnapshotStore:
             self._failure = error
         finally:
             self._prepared.set()
+            connection.close()
 
     def _until_done(self, step: Callable[[], None]) -> None:
         done = False
