@@ -6,13 +6,13 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from metrics.collectors import COLLECTORS, empty
-from metrics.collectors.base import Collector, Document, Json, NoData
+from metrics.collectors.base import Collector, Document, Json, NoData, Occasion
 from metrics.kernel.host import Host, boot_id
 
 logger = logging.getLogger("perfwatch.sampling")
@@ -39,6 +39,13 @@ class _Slot:
     status: str = _OK
 
 
+class _Schedule(NamedTuple):
+    """When a sample was due, on the monotonic clock, and the interval then."""
+
+    due: float
+    interval: float
+
+
 class Sampler:
     """Takes snapshots of one host. Not for use from several threads.
 
@@ -49,16 +56,26 @@ class Sampler:
     def __init__(self, host: Host, collectors: Sequence[Collector[Any]] = COLLECTORS) -> None:
         self._host = host
         self._slots = [_Slot(collector) for collector in collectors]
+        self._occasion = Occasion()
+        self._schedule: _Schedule | None = None
         self._read_boot_id: Callable[[], str | None] | None = None
         self._boot_id: str | None = None
 
-    def sample(self, *, interval: float | None = None, due: float | None = None) -> Snapshot:
+    def sample(
+        self,
+        *,
+        interval: float | None = None,
+        due: float | None = None,
+        features: Mapping[str, Json] | None = None,
+    ) -> Snapshot:
         """One snapshot, now. Never raises for a collector's sake.
 
         `interval` is the seconds between two samples as planned, `due` the epoch seconds at which
-        this one was planned.
+        this one was planned, `features` the settings that collectors follow from now on.
         """
-        now = datetime.now(UTC)
+        if features is not None:
+            self._occasion.features = features
+        now, moment = datetime.now(UTC), time.monotonic()
         timestamp = now.replace(microsecond=now.microsecond // 1000 * 1000)
         self._forget_after_reboot()
         data: Document = {
@@ -69,13 +86,16 @@ class Sampler:
             started = time.monotonic()
             data[slot.collector.name] = self._collect(slot)
             collect_ms[slot.collector.name] = round((time.monotonic() - started) * 1000, 3)
+        lateness = None if due is None else now.timestamp() - due
         data["sampler"] = {
             "id": str(uuid.uuid4()),
             "collect_ms": collect_ms,
             "status": {slot.collector.name: slot.status for slot in self._slots},
-            "lateness_ms": None if due is None else round((now.timestamp() - due) * 1000, 1),
+            "lateness_ms": None if lateness is None else round(lateness * 1000, 1),
+            "missed_ticks": self._missed_ticks(moment, lateness, interval),
             "interval_seconds": interval,
         }
+        self._occasion.previous = data
         return Snapshot(timestamp, data)
 
     def close(self) -> None:
@@ -83,6 +103,21 @@ class Sampler:
         for slot in self._slots:
             slot.read = slot.before = slot.before_moment = None
         self._read_boot_id = None
+
+    def _missed_ticks(
+        self, moment: float, lateness: float | None, interval: float | None
+    ) -> int | None:
+        """Ticks between this sample's and the last one's, on the clock that nobody sets."""
+        before = self._schedule
+        self._schedule = None
+        if lateness is None or not interval:
+            return None
+        self._schedule = _Schedule(moment - lateness, interval)
+        if before is None:
+            return None
+        # While the interval changes, the longer one is what may have been waited for.
+        ticks = (self._schedule.due - before.due) / max(interval, before.interval)
+        return max(0, round(ticks) - 1)
 
     def _forget_after_reboot(self) -> None:
         """Counters of another boot (a restored machine) have nothing to do with the ones kept."""
@@ -100,7 +135,7 @@ class Sampler:
         collector = slot.collector
         try:
             if slot.read is None:
-                slot.read = collector.open(self._host)
+                slot.read = collector.open(self._host, self._occasion)
             moment = time.monotonic()
             reading = slot.read()
             before, before_moment = slot.before, slot.before_moment

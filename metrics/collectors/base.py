@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from metrics.collectors.fields import Field
@@ -21,19 +21,31 @@ class NoData(Exception):
     """The kernel has nothing here; the message is the reason."""
 
 
+@dataclass
+class Occasion:
+    """What a reader may ask about the sample that it reads for; the sampler keeps it current.
+
+    `features` are the settings of that name, `previous` is the last snapshot's document.
+    """
+
+    features: Mapping[str, Json] = field(default_factory=dict)
+    previous: Mapping[str, Json] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Collector(Generic[Reading]):
     """One subject of the snapshot.
 
-    `open(host)` opens what it needs and returns the function that takes one reading; both raise
-    NoData when there is nothing to read. `document(now, before, elapsed)` is pure: it builds the
-    subject's part of the snapshot from a reading, the one before it (None at first) and the
-    monotonic seconds between them.
+    `open(host, occasion)` opens what it needs and returns the function that takes one reading;
+    both raise NoData when there is nothing to read. The occasion changes between readings, so a
+    reader consults it at each. `document(now, before, elapsed)` is pure: it builds the subject's
+    part of the snapshot from a reading, the one before it (None at first) and the monotonic
+    seconds between them.
     """
 
     name: str
     fields: tuple[Field, ...]
-    open: Callable[[Host], Callable[[], Reading]]
+    open: Callable[[Host, Occasion], Callable[[], Reading]]
     document: Callable[[Reading, Reading | None, float | None], Document]
 
 

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, missing_file_is_no_data, percent, rate
+from metrics.collectors.base import (
+    Collector,
+    Document,
+    Occasion,
+    missing_file_is_no_data,
+    percent,
+    rate,
+)
 from metrics.collectors.fields import Field, Kind, Levels, Unit
 
 if TYPE_CHECKING:
@@ -105,7 +112,7 @@ class CpuReading:
     present: int = 0
 
 
-def open_cpu(host: Host) -> Callable[[], CpuReading]:
+def open_cpu(host: Host, occasion: Occasion) -> Callable[[], CpuReading]:
     from metrics.kernel import procfs, slow, sysfs
 
     with missing_file_is_no_data():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, NoData, growths, percent
+from metrics.collectors.base import Collector, Document, NoData, Occasion, growths, percent
 from metrics.collectors.fields import Field, Kind, Levels, Unit
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class DiskReading:
     filesystems: list[tuple[Mount, Usage | None]]
 
 
-def open_disk(host: Host) -> Callable[[], DiskReading]:
+def open_disk(host: Host, occasion: Occasion) -> Callable[[], DiskReading]:
     from metrics.kernel import procfs, sysfs
     from metrics.kernel.filesystems import Filesystems
 

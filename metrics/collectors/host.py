@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, missing_file_is_no_data
+from metrics.collectors.base import Collector, Document, Occasion, missing_file_is_no_data
 from metrics.collectors.fields import Field, Kind, Unit
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class HostReading:
     uptime_seconds: float
 
 
-def open_host(host: Host) -> Callable[[], HostReading]:
+def open_host(host: Host, occasion: Occasion) -> Callable[[], HostReading]:
     from metrics.kernel import procfs
     from metrics.kernel.host import boot_id, identity
 

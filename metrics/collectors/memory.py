@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, missing_file_is_no_data, percent
+from metrics.collectors.base import Collector, Document, Occasion, missing_file_is_no_data, percent
 from metrics.collectors.fields import Field, Kind, Levels, Unit
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class MemoryReading:
     lines: dict[str, int | None]
 
 
-def open_memory(host: Host) -> Callable[[], MemoryReading]:
+def open_memory(host: Host, occasion: Occasion) -> Callable[[], MemoryReading]:
     from metrics.kernel import procfs
 
     with missing_file_is_no_data():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, missing_file_is_no_data, rate
+from metrics.collectors.base import Collector, Document, Occasion, missing_file_is_no_data, rate
 from metrics.collectors.fields import Field, Kind, Unit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class PagingReading:
     lines: dict[str, int | None]
 
 
-def open_paging(host: Host) -> Callable[[], PagingReading]:
+def open_paging(host: Host, occasion: Occasion) -> Callable[[], PagingReading]:
     from metrics.kernel import procfs
 
     with missing_file_is_no_data():

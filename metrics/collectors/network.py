@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document, growths, missing_file_is_no_data, rate
+from metrics.collectors.base import (
+    Collector,
+    Document,
+    Occasion,
+    growths,
+    missing_file_is_no_data,
+    rate,
+)
 from metrics.collectors.fields import Field, Kind, Unit
 
 if TYPE_CHECKING:
@@ -133,7 +140,7 @@ class NetworkReading:
     sockets: Sockets
 
 
-def open_network(host: Host) -> Callable[[], NetworkReading]:
+def open_network(host: Host, occasion: Occasion) -> Callable[[], NetworkReading]:
     from metrics.kernel import procfs, slow, sockets, sysfs
 
     with missing_file_is_no_data():

@@ -43,6 +43,13 @@ FIELDS = (
         _SOURCE,
     ),
     Field(
+        "sampler.missed_ticks",
+        Kind.GAUGE,
+        Unit.COUNT,
+        "Samples that were due since the one before and were left out.",
+        _SOURCE,
+    ),
+    Field(
         "sampler.interval_seconds",
         Kind.GAUGE,
         Unit.SECONDS,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metrics.collectors.base import Collector, Document
+from metrics.collectors.base import Collector, Document, Occasion
 from metrics.collectors.fields import Field, Kind, Ratio, Unit
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class PerfReading:
     reason: str
 
 
-def open_perf_events(host: Host) -> Callable[[], PerfReading]:
+def open_perf_events(host: Host, occasion: Occasion) -> Callable[[], PerfReading]:
     return lambda: PerfReading(_REASON)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from metrics.collectors import COLLECTORS
+from metrics.collectors.base import Occasion
 from metrics.kernel.host import Host
 
 STAT = """cpu  100 0 50 800 50 0 0 0 0 0
@@ -127,7 +128,8 @@ class Watch:
         self.tmp_path = tmp_path
         (self.collector,) = (c for c in COLLECTORS if c.name == name)
         self.host = make_host(tmp_path, **files)
-        self.read = self.collector.open(self.host)
+        self.occasion = Occasion()
+        self.read = self.collector.open(self.host, self.occasion)
         self.before = self.read()
 
     def first(self):

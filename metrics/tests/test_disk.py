@@ -50,7 +50,7 @@ def test_disks_of_a_container_without_diskstats_are_unknown_and_filesystems_know
 def test_without_sysfs_disks_are_unknown_and_filesystems_known(tmp_path):
     watch = Watch("disk", tmp_path)
     shutil.rmtree(tmp_path / "sys")
-    disk = watch.collector.document(watch.collector.open(watch.host)(), None, None)
+    disk = watch.collector.document(watch.collector.open(watch.host, watch.occasion)(), None, None)
     assert disk["read_bytes"] is None
     assert disk["devices"] == {}
     assert disk["partitions"]["/"]["total_bytes"] > 0

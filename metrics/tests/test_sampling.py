@@ -32,7 +32,7 @@ def collector(name="probe", read=lambda: 1, *, opened=None, document=None):
     def build(now, before, elapsed):
         return {"value": rate(now, before, elapsed), "things": {}}
 
-    return Collector(name, fields, opened or (lambda host: read), document or build)
+    return Collector(name, fields, opened or (lambda host, occasion: read), document or build)
 
 
 def values(*readings):
@@ -71,6 +71,57 @@ def test_a_snapshot_says_who_took_it_how_long_it_took_and_how_late_it_was(tmp_pa
     assert own["status"] == {"probe": "ok"}
     assert own["interval_seconds"] == 5
     assert 1900 < own["lateness_ms"] < 10_000
+
+
+def test_readers_see_the_settings_and_the_last_document_of_their_sample(tmp_path):
+    seen = []
+
+    def opened(host, occasion):
+        return lambda: seen.append((occasion.features, occasion.previous.get("timestamp")))
+
+    sampler = sampler_of(tmp_path, collector(opened=opened, document=good))
+    first = sampler.sample(features={"a": 1}).data["timestamp"]
+    second = sampler.sample().data["timestamp"]
+    sampler.sample(features={"a": 2})
+    assert seen == [({"a": 1}, None), ({"a": 1}, first), ({"a": 2}, second)]
+
+
+class TestMissedTicks:
+    @pytest.fixture
+    def at(self, tmp_path, clock, monkeypatch):
+        """Take a sample at a time in seconds that was due some seconds before."""
+        sampler = sampler_of(tmp_path, collector(document=good))
+        wall = SimpleNamespace(offset=1_000_000)
+
+        class FakeDatetime(datetime):
+            @classmethod
+            def now(cls, zone=None):
+                return datetime.fromtimestamp(clock.seconds + wall.offset, zone)
+
+        monkeypatch.setattr(sampling, "datetime", FakeDatetime)
+
+        def sample(seconds, interval=5, late=0.0, ahead=0):
+            clock.seconds = seconds
+            wall.offset += ahead
+            due = seconds + wall.offset - late
+            return sampler.sample(interval=interval, due=due).data["sampler"]["missed_ticks"]
+
+        return sample
+
+    def test_it_is_unknown_at_first(self, at):
+        assert at(100) is None
+
+    def test_none_is_missed_by_samples_that_are_late_or_early(self, at):
+        assert [at(100), at(109, late=4), at(110), at(115.2)] == [None, 0, 0, 0]
+
+    def test_what_was_left_out_is_counted(self, at):
+        assert [at(100), at(110), at(129.9, late=4.9), at(130)] == [None, 1, 2, 0]
+
+    def test_a_new_interval_misses_nothing(self, at):
+        assert [at(100, 60), at(135, 5), at(140, 5), at(180, 60)] == [None, 0, 0, 0]
+
+    def test_a_clock_that_is_set_misses_nothing(self, at):
+        assert [at(100), at(105, ahead=3600), at(110, ahead=-7200)] == [None, 0, 0]
 
 
 def test_without_a_schedule_lateness_and_interval_are_unknown(tmp_path):
@@ -141,7 +192,7 @@ def test_faults_of_opening_and_of_building_are_isolated_too(tmp_path, stage):
 def test_a_collector_that_could_not_open_is_tried_again(tmp_path):
     attempts = iter([NoData("not yet"), None])
 
-    def opened(host):
+    def opened(host, occasion):
         if error := next(attempts):
             raise error
         return lambda: 1
