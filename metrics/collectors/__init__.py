@@ -18,6 +18,7 @@ from metrics.collectors import (
     network,
     own,
     perf_events,
+    pressure,
 )
 from metrics.collectors.base import Collector, Document, Json
 from metrics.collectors.fields import Field
@@ -28,6 +29,7 @@ COLLECTORS: tuple[Collector[Any], ...] = (
     network.COLLECTOR,
     disk.COLLECTOR,
     memory_bandwidth.COLLECTOR,
+    pressure.COLLECTOR,
     perf_events.COLLECTOR,
     host.COLLECTOR,
 )

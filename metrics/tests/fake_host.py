@@ -81,6 +81,12 @@ def diskstats(**devices):
     )
 
 
+def pressure(*, some, full):
+    """Text of a file of /proc/pressure with these stall times in µs."""
+    averages = "avg10=0.10 avg60=0.20 avg300=0.30"
+    return f"some {averages} total={some}\nfull {averages} total={full}\n"
+
+
 def write(root, path, text):
     file = Path(root) / path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +109,7 @@ def make_host(tmp_path, *, without=(), **files):
         "1/net/netstat": NETSTAT,
         "1/net/sockstat": SOCKSTAT,
         "1/mountinfo": MOUNTINFO,
+        **{f"pressure/{name}": pressure(some=9, full=4) for name in ("cpu", "memory", "io")},
         "sys/kernel/random/boot_id": BOOT_ID + "\n",
         "sys/kernel/hostname": "container\n",
     }
