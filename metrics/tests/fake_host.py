@@ -121,6 +121,7 @@ def make_host(tmp_path, *, without=(), **files):
         (tmp_path / "sys" / device).mkdir(parents=True)
     write(tmp_path / "sys", "class/net/lo/flags", "0x9")
     write(tmp_path / "sys", "devices/system/cpu/present", "0-1\n")
+    write(tmp_path / "sys", "devices/system/cpu/online", "0-1\n")
     for name, text in {"flags": "0x1003", "operstate": "up", "speed": "1000"}.items():
         write(tmp_path / "sys", f"class/net/eth0/{name}", text + "\n")
     write(tmp_path / "root", "etc/machine-id", "0123456789abcdef0123456789abcdef\n")

@@ -230,7 +230,6 @@ def test_a_host_without_anything_still_gives_a_whole_document(tmp_path):
     nowhere = str(tmp_path / "nowhere")
     snapshot = Sampler(Host(nowhere, nowhere, nowhere)).sample()
     status = snapshot.data["sampler"]["status"]
-    assert status.pop("perf_events") == "ok"
     assert all(text.startswith("no data: ") for text in status.values())
     assert snapshot.data["cpu"]["usage_percent"] is None
     assert snapshot.data["disk"]["partitions"] == {}
