@@ -19,6 +19,7 @@ from metrics.collectors import (
     own,
     perf_events,
     pressure,
+    processes,
 )
 from metrics.collectors.base import Collector, Document, Json
 from metrics.collectors.fields import Field
@@ -31,6 +32,7 @@ COLLECTORS: tuple[Collector[Any], ...] = (
     memory_bandwidth.COLLECTOR,
     pressure.COLLECTOR,
     perf_events.COLLECTOR,
+    processes.COLLECTOR,
     host.COLLECTOR,
 )
 

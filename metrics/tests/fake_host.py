@@ -87,6 +87,14 @@ def pressure(*, some, full):
     return f"some {averages} total={some}\nfull {averages} total={full}\n"
 
 
+def process(pid, name="init", *, ticks=0, started=1, pages=0):
+    """A line of /proc/[pid]/stat."""
+    return (
+        f"{pid} ({name}) S 1 {pid} {pid} 0 -1 4194560 10 0 0 0 {ticks} 0 0 0 20 0 1 0 {started}"
+        f" 9000000 {pages} 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 0 0 0 0 0 0\n"
+    )
+
+
 def write(root, path, text):
     file = Path(root) / path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +117,7 @@ def make_host(tmp_path, *, without=(), **files):
         "1/net/netstat": NETSTAT,
         "1/net/sockstat": SOCKSTAT,
         "1/mountinfo": MOUNTINFO,
+        "1/stat": process(1, pages=100),
         **{f"pressure/{name}": pressure(some=9, full=4) for name in ("cpu", "memory", "io")},
         "sys/kernel/random/boot_id": BOOT_ID + "\n",
         "sys/kernel/hostname": "container\n",
