@@ -122,10 +122,16 @@ def usage(path: str) -> Usage:
     )
 
 
+def _is_below(mount: Mount, other: Mount) -> bool:
+    """Whether the way to a mount leads through a network filesystem, which may hang."""
+    return other.is_remote and mount.path.startswith(other.path.rstrip("/") + "/")
+
+
 class Filesystems:
     """Reads the mount table every 30 s and the usage of its real filesystems at each call.
 
-    A network filesystem has a thread of its own, so a server that is away costs only its numbers.
+    A network filesystem, and what is mounted below one, has a thread of its own, so a server that
+    is away costs only its numbers.
     """
 
     def __init__(self, host: Host, clock: Callable[[], float] = time.monotonic) -> None:
@@ -150,7 +156,7 @@ class Filesystems:
         self._remote = {
             mount: self._remote.get(mount) or self._watch(mount)
             for mount in self._mounts
-            if mount.is_remote
+            if mount.is_remote or any(_is_below(mount, other) for other in self._mounts)
         }
 
     def _watch(self, mount: Mount) -> Periodic[Usage]:
@@ -158,8 +164,8 @@ class Filesystems:
         return Periodic(lambda: usage(path), REMOTE_SECONDS)
 
     def _usage(self, mount: Mount) -> Usage | None:
-        if mount.is_remote:
-            return self._remote[mount].latest()
+        if (remote := self._remote.get(mount)) is not None:
+            return remote.latest()
         try:
             return usage(self._host.root(mount.path))
         except OSError:
