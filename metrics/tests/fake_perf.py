@@ -27,9 +27,10 @@ class FakePerf:
         self.times = {}  # cpu → (enabled, running)
         self.lost = set()
         self.reads = 0
+        self.real_read = os.read
+        self.null = Path(os.devnull).stat().st_rdev
         monkeypatch.setattr(perf_call, "system_call", self.open)
         monkeypatch.setattr(perf.os, "read", self.read)
-        self.real_read = os.read
 
     def open(self, attr, pid, cpu, leader):
         kind, size, config, _, _, read_format, flags, *_ = ATTR.unpack(attr)
@@ -46,6 +47,8 @@ class FakePerf:
         return descriptor
 
     def read(self, descriptor, size):
+        if os.fstat(descriptor).st_rdev != self.null:
+            return self.real_read(descriptor, size)
         self.reads += 1
         cpu = self.opened[descriptor][2]
         if cpu in self.lost:

@@ -6,6 +6,7 @@ import pytest
 from metrics.collectors import COLLECTORS, processes
 from metrics.collectors.base import Occasion
 from metrics.collectors.processes import is_alarming
+from metrics.kernel import processes as kernel
 from metrics.kernel.host import Host
 from metrics.kernel.processes import Walk, parse_process
 from metrics.tests.fake_host import Watch, make_host, process, write
@@ -162,7 +163,8 @@ def test_no_command_line_is_read(tmp_path):
     assert "secret" not in str(watch.second())
 
 
-def test_a_busy_process_of_this_host_is_found():
+def test_a_busy_process_of_this_host_is_found(monkeypatch):
+    monkeypatch.setattr(kernel, "LONGEST_TURN_SECONDS", 60.0)
     (collector,) = (c for c in COLLECTORS if c.name == "processes")
     read = collector.open(Host(), Occasion())
     read()

@@ -8,9 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from metrics.kernel.recording import record
 from metrics.sampling import Sampler
 from metrics.watched import watched_host
 
@@ -23,7 +25,10 @@ class Command(BaseCommand):
     help = (
         "Print what PerfWatch sees on this host, one JSON document per line. "
         "Rates need two samples and are null in the first one: --count 2 shows them. "
-        "Neither a database nor a broker is needed."
+        "Neither a database nor a broker is needed. "
+        "For a bug report, --record writes the kernel files that are read here instead: without "
+        "addresses, command lines, machine id and the host's name, with names of processes, "
+        "devices, interfaces and mount points."
     )
     requires_system_checks = ()
 
@@ -36,11 +41,20 @@ class Command(BaseCommand):
             metavar="S",
             help="seconds between two samples, fractions allowed (default 1)",
         )
+        parser.add_argument(
+            "--record",
+            metavar="FILE",
+            help="write the kernel files that are read on this host to a tar.gz and stop; its "
+            "folders proc, sys and root are for PERFWATCH_PROCFS, _SYSFS and _ROOTFS",
+        )
 
     def handle(self, *args: object, **options: object) -> None:
         if sys.stdout is None:  # closed by the shell: >&-
             raise CommandError("There is no standard output to print to.")
         count, interval = _count(str(options["count"])), _interval(str(options["interval"]))
+        if options["record"]:
+            _record(Path(str(options["record"])))
+            return
         sampler = Sampler(watched_host())
         try:
             for due in _ticks(count, interval):
@@ -61,6 +75,13 @@ class Command(BaseCommand):
 def _close_standard_output() -> None:
     """Python flushes once more at exit: gives it a place to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _record(path: Path) -> None:
+    try:
+        path.write_bytes(record(watched_host()))
+    except OSError as error:
+        raise CommandError(f"--record failed: {error}.") from error
 
 
 def _count(text: str) -> int:
