@@ -101,6 +101,16 @@ def retention_row(value: Any, days: int, archive_enabled: bool) -> dict[str, Any
     return {"days": days, "archive_enabled": archive_enabled} | kept
 
 
+def chosen_features(value: Any) -> dict[str, Any] | None:
+    """Return the features, or None where the row `features` holds nonsense."""
+    try:
+        check("features", value)
+    except Invalid:
+        return None
+    features: dict[str, Any] = value
+    return features
+
+
 def sampling_interval(value: Any) -> int | None:
     """Return the seconds between samples, or None where the row `sampling` holds nonsense.
 

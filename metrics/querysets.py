@@ -72,11 +72,16 @@ def snapshots() -> SnapshotQuerySet:
 
 
 def setting(key: str) -> Any:
-    """Return the value of a row of `config`, or None.
+    """Return the value of a row of `config`, or None."""
+    return settings_of(key).get(key)
+
+
+def settings_of(*keys: str) -> dict[str, Any]:
+    """Return the values of these rows of `config`, as far as there are such rows.
 
     Plain SQL: beat asks every second, and building the query took two thirds of its time.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT value FROM config WHERE key = %s", [key])
-        row = cursor.fetchone()
-    return json.loads(row[0]) if row else None
+        marks = ", ".join(["%s"] * len(keys))
+        cursor.execute(f"SELECT key, value FROM config WHERE key IN ({marks})", keys)  # noqa: S608
+        return {key: json.loads(value) for key, value in cursor.fetchall()}

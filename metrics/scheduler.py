@@ -1,30 +1,38 @@
-"""Celery beat's scheduler: ticks that follow the setting `sampling` without a restart."""
+"""Celery beat's scheduler: ticks that follow the settings without a restart."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from celery.schedules import schedule
 from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
-from metrics.configuration import DEFAULTS, sampling_interval
+from metrics.configuration import DEFAULTS, chosen_features, sampling_interval
 from metrics.kernel.slow import Periodic
-from metrics.querysets import setting
+from metrics.querysets import settings_of
 from metrics.ticks import Tick, Ticker
 
 log = logging.getLogger("perfwatch.beat")
 
 SAMPLE = "metrics.tasks.sample"
+KEYS = ("sampling", "features")
 REREAD_SECONDS = 0.5
 FIRST_VALUE_SECONDS = 3.0
+
+
+class Settings(NamedTuple):
+    """What the table says now; None where it holds nonsense or is away."""
+
+    interval: int | None
+    features: dict[str, Any] | None
 
 
 class SamplingScheduler(Scheduler):  # type: ignore[misc]
     """Sends `metrics.tasks.sample` at every tick; other entries run as Celery's own do.
 
-    The interval is read again twice a second. While the database is away, or holds
-    nonsense, the last good one stays in use.
+    Interval and features are read again twice a second, the features go with each message: so
+    sampling asks no database. While it is away, or holds nonsense, the last good ones stay in use.
     """
 
     max_interval = REREAD_SECONDS
@@ -35,9 +43,12 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         self._complaint = ""
         self._broker_is_away = False
         # In a thread of its own: a database that hangs must not stop the clock.
-        self._interval = Periodic(self._configured_interval, REREAD_SECONDS)
-        self._interval.wait(FIRST_VALUE_SECONDS)
-        self._ticker = Ticker(self._interval.latest() or DEFAULTS["sampling"]["interval_seconds"])
+        self._settings = Periodic(self._configured, REREAD_SECONDS)
+        self._settings.wait(FIRST_VALUE_SECONDS)
+        self._features: dict[str, Any] = DEFAULTS["features"]
+        found = self._settings.latest()
+        interval = found.interval if found else None
+        self._ticker = Ticker(interval or DEFAULTS["sampling"]["interval_seconds"])
 
     def adjust(self, n: float, drift: float = 0.0) -> float:
         """Leave the wait as it is: Celery wakes 10 ms early and spins until the time has come."""
@@ -45,7 +56,9 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due and return the seconds to sleep."""
-        self._ticker.change(self._interval.latest() or self._ticker.interval)
+        if found := self._settings.latest():
+            self._ticker.change(found.interval or self._ticker.interval)
+            self._features = found.features or self._features
         tick: Tick | None = self._ticker.due()
         if tick:
             self.apply_entry(
@@ -53,7 +66,11 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
                     name="sample",
                     task=SAMPLE,
                     schedule=schedule(tick.interval, app=self.app),
-                    kwargs={"due": tick.due, "interval": tick.interval},
+                    kwargs={
+                        "due": tick.due,
+                        "interval": tick.interval,
+                        "features": self._features,
+                    },
                     # A worker that was away must not burst samples of the past.
                     options={"expires": tick.interval},
                     app=self.app,
@@ -76,14 +93,20 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
             log.warning("The broker is back.")
         self._broker_is_away = False
 
-    def _configured_interval(self) -> int | None:
+    def _configured(self) -> Settings:
         try:
             close_old_connections()
-            interval = sampling_interval(setting("sampling"))
-            complaint = "" if interval else "config.sampling is not valid"
+            rows = settings_of(*KEYS)
         except DatabaseFault as error:
-            interval, complaint = None, f"the database is away ({error})"
+            settings, complaint = Settings(None, None), f"the database is away ({error})"
+        else:
+            settings = Settings(
+                sampling_interval(rows.get("sampling")),
+                chosen_features(rows.get("features", DEFAULTS["features"])),
+            )
+            wrong = [key for key, value in zip(KEYS, settings, strict=True) if value is None]
+            complaint = f"config.{' and config.'.join(wrong)} is not valid" if wrong else ""
         if complaint and complaint != self._complaint:
-            log.warning("The last sampling interval stays in use: %s.", complaint)
+            log.warning("The last good settings stay in use: %s.", complaint)
         self._complaint = complaint
-        return interval
+        return settings

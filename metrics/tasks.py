@@ -36,10 +36,10 @@ def introduce_host() -> None:
 
 
 @shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]
-def sample(due: float, interval: int, **_: Any) -> None:
+def sample(due: float, interval: int, features: dict[str, Any] | None = None, **_: Any) -> None:
     """Take the sample that was due at `due` (seconds of the epoch) and hand it to the store."""
     try:
-        store().put(sampler().sample(due=due, interval=interval))
+        store().put(sampler().sample(due=due, interval=interval, features=features))
     except Ended as error:
         # For instance: the connection was lost, and another sampler of this host was quicker.
         log.error("Samples cannot be stored any more: %s", error)

@@ -19,6 +19,7 @@ class Sent(list):
 
     def __init__(self, monkeypatch):
         self.away = False
+        self.features = []
         monkeypatch.setattr(SamplingScheduler, "producer", None)
         monkeypatch.setattr(SamplingScheduler, "apply_async", self.take)
 
@@ -27,6 +28,7 @@ class Sent(list):
             raise SchedulingError("connection refused")
         if entry.task == SAMPLE:
             self.append((entry.kwargs["due"], entry.kwargs["interval"], entry.options))
+            self.features.append(entry.kwargs["features"])
 
 
 class FakeTicker:
@@ -96,10 +98,10 @@ def test_a_database_that_hangs_does_not_stop_the_clock(sent, monkeypatch):
     monkeypatch.setattr(scheduler, "Periodic", Periodic)
     monkeypatch.setattr(scheduler, "FIRST_VALUE_SECONDS", 0.1)
     hanging = threading.Event()
-    monkeypatch.setattr(scheduler, "setting", lambda key: hanging.wait(10))
+    monkeypatch.setattr(scheduler, "settings_of", lambda *keys: hanging.wait(10) and {})
     beat = start()
     beat.tick()
-    beat._interval.stop()
+    beat._settings.stop()
     hanging.set()
     assert sent[0][1] == 5
 
@@ -117,21 +119,52 @@ def test_nonsense_in_the_table_leaves_the_last_interval_in_use(sent, caplog, non
     for _ in range(3):
         beat.tick()
     assert {interval for _, interval, _ in sent} == {7}
-    assert caplog.text.count("stays in use") == 1
+    assert caplog.text.count("stay in use") == 1
 
 
 def test_a_database_that_is_away_leaves_the_last_interval_in_use(sent, caplog, monkeypatch):
     set_interval(7)
     beat = start()
 
-    def away(key):
+    def away(*keys):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(scheduler, "setting", away)
+    monkeypatch.setattr(scheduler, "settings_of", away)
     for _ in range(3):
         beat.tick()
     assert {interval for _, interval, _ in sent} == {7}
     assert caplog.text.count("the database is away") == 1
+
+
+OFF = {"perf_events_enabled": False, "perf_events_cpus": "0-1"}
+
+
+def test_without_a_row_the_features_are_the_defaults(sent):
+    Config.objects.filter(key="features").delete()
+    start().tick()
+    assert sent.features == [{"perf_events_enabled": True, "perf_events_cpus": "all"}]
+
+
+def test_features_go_with_the_message_and_follow_the_setting(sent):
+    beat = start()
+    beat.tick()
+    Config(key="features", value=OFF).save()
+    beat.tick()
+    assert sent.features == [{"perf_events_enabled": True, "perf_events_cpus": "all"}, OFF]
+
+
+@pytest.mark.parametrize("nonsense", [[], {"perf_events_enabled": "yes"}, {"perf": 1}, "on"])
+def test_nonsense_leaves_the_last_features_in_use_and_the_interval_alone(sent, caplog, nonsense):
+    Config(key="features", value=OFF).save()
+    beat = start()
+    beat.tick()
+    Config.objects.filter(key="features").update(value=nonsense)
+    set_interval(9)
+    for _ in range(3):
+        beat.tick()
+    assert sent.features == [OFF] * 4
+    assert sent[-1][1] == 9
+    assert caplog.text.count("config.features is not valid") == 1
 
 
 def test_without_any_row_the_interval_is_five_seconds(sent):
