@@ -71,15 +71,10 @@ def snapshots() -> SnapshotQuerySet:
     return SnapshotQuerySet(MetricsSnapshot).filter(metric_type=AGGREGATED)
 
 
-def setting(key: str) -> Any:
-    """Return the value of a row of `config`, or None."""
-    return settings_of(key).get(key)
-
-
 def settings_of(*keys: str) -> dict[str, Any]:
     """Return the values of these rows of `config`, as far as there are such rows.
 
-    Plain SQL: beat asks every second, and building the query took two thirds of its time.
+    Plain SQL: beat asks twice a second, and building the query took two thirds of its time.
     """
     with connection.cursor() as cursor:
         marks = ", ".join(["%s"] * len(keys))
