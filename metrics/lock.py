@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import secrets
 import socket
 import threading
 from datetime import UTC, datetime
@@ -10,12 +11,17 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 NAMESPACE = 0x50657266  # "Perf": the first half of the advisory lock's key
 APPLICATION = "perfwatch-sampler"
+KEEPALIVES = (
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+)
 
 
 class Held(Exception):
@@ -65,25 +71,34 @@ def lock_database(host_id: str) -> None:
         return
     key = advisory_key(host_id)
     owner = threading.get_ident()
-    name = f"{APPLICATION} {socket.gethostname()} pid {os.getpid()}"[:63]
+    # PostgreSQL cuts a name off after 63 bytes, and in containers every process may be number 1.
+    token = secrets.token_hex(4)
+    name = f"{APPLICATION} {token} pid {os.getpid()} on {socket.gethostname()}"[:63]
 
     def take(connection: BaseDatabaseWrapper, **_: object) -> None:
         if threading.get_ident() != owner:
             return  # the connection of another thread, which only reads
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('application_name', %s, false)", [name])
+            # Else the server keeps the lock of a host that lost its power for two hours.
+            for option, value in KEEPALIVES:
+                cursor.execute("SELECT set_config(%s, %s, false)", [option, value])
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [NAMESPACE, key])
             if cursor.fetchone()[0]:
                 return
             cursor.execute(
-                "SELECT a.application_name, a.client_addr::text FROM pg_locks l "
+                "SELECT a.application_name, a.client_addr::text, pid FROM pg_locks l "
                 "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
                 "AND l.classid::bigint = %s AND l.objid::bigint = %s",
                 [NAMESPACE, key & 0xFFFFFFFF],
             )
             holder = cursor.fetchone()
-        if holder and holder[0] == name:
-            return  # our own lost connection, which the server has not noticed yet
+            ours = holder and holder[0] == name
+            if ours:  # a lost connection, which the server has not noticed yet
+                cursor.execute("SELECT pg_terminate_backend(%s)", [holder[2]])
+        if ours:
+            connection.close()
+            raise OperationalError("the connection before this one still holds the lock")
         who = f"{holder[0]}, connected from {holder[1] or 'this machine'}" if holder else "unknown"
         raise Held(f"A sampler of this host writes to this database already: {who}.")
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,7 @@ log = logging.getLogger("perfwatch.storage")
 
 RETRY_SECONDS = 3.0
 CLOSE_SECONDS = 3.0
+HANG_SECONDS = 10.0
 BATCH = 100
 
 
@@ -37,10 +39,11 @@ class Waiting:
 
     def __init__(self, limit: int = 5_000) -> None:
         # As text a snapshot takes a tenth of the memory of its objects.
-        self._texts: deque[tuple[str, datetime, str]] = deque()
+        self._texts: deque[tuple[str, datetime, str, float]] = deque()
         self._lock = threading.Lock()
         self._limit = limit
         self.dropped = 0
+        self.dropped_now = False
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -49,16 +52,22 @@ class Waiting:
         """Keep one more; beyond the limit the oldest is dropped and counted."""
         text = json.dumps(snapshot.data, separators=(",", ":"))
         with self._lock:
-            self._texts.append((identity(snapshot), snapshot.timestamp, text))
+            self._texts.append((identity(snapshot), snapshot.timestamp, text, time.monotonic()))
             if len(self._texts) > self._limit:
                 self._texts.popleft()
                 self.dropped += 1
+                self.dropped_now = True
+
+    def age(self) -> float:
+        """Return for how many seconds the oldest has been waiting."""
+        with self._lock:
+            return time.monotonic() - self._texts[0][3] if self._texts else 0.0
 
     def oldest(self, count: int) -> list[Snapshot]:
         """Return the `count` oldest, which stay until they are removed."""
         with self._lock:
             chosen = [self._texts[index] for index in range(min(count, len(self._texts)))]
-        return [Snapshot(timestamp, json.loads(text)) for _, timestamp, text in chosen]
+        return [Snapshot(timestamp, json.loads(text)) for _, timestamp, text, _ in chosen]
 
     def remove(self, batch: list[Snapshot]) -> None:
         """Forget those of `batch` that are still kept: the database has them."""
@@ -89,30 +98,36 @@ class SnapshotStore:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._prepared = threading.Event()
-        self._failure: Exception | None = None
-        self._away = False
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        self._away = self._dropping = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self, patience: float) -> None:
         """Start the thread; raise what `prepare` raised within `patience` seconds."""
         self._thread.start()
         self._prepared.wait(patience)
-        if self._failure:
-            raise self._failure
+        if self.failure:
+            raise self.failure
 
     def put(self, snapshot: Snapshot) -> None:
         """Take over one snapshot; raise Ended where nobody writes any more."""
-        if self._failure:
-            raise Ended(str(self._failure)) from self._failure
+        if self.failure:
+            raise Ended(str(self.failure)) from self.failure
         snapshot.data["sampler"]["spooled"] = len(self.waiting)
         snapshot.data["sampler"]["dropped"] = self.waiting.dropped
         self.waiting.add(snapshot)
         self._news.set()
+        self._complain()
 
-    def close(self) -> None:
-        """Write what waits, a last time, and end the thread; say what is lost."""
+    def stop(self) -> None:
+        """Ask the thread to write what waits, a last time, and to end."""
         self._closing.set()
         self._news.set()
+
+    def close(self) -> None:
+        """Stop and wait for the thread, not for long; say what is lost."""
+        self.stop()
         self._thread.join(CLOSE_SECONDS)
         if self.waiting:
             log.error("%d samples could not be written and are lost.", len(self.waiting))
@@ -127,10 +142,21 @@ class SnapshotStore:
             if self.waiting:
                 self._guarded(self._write)
         except Exception as error:  # handed to the thread that samples, which ends the process
-            self._failure = error
+            log.error("Samples cannot be stored any more: %s", error)
+            self.failure = error
+            self.on_failure()
         finally:
             self._prepared.set()
             connection.close()
+
+    def _complain(self) -> None:
+        """Say once that the database hangs, which raises nothing, and that samples are dropped."""
+        if not self._away and self.waiting.age() > HANG_SECONDS:
+            self._away = True
+            log.error("The database does not answer. Samples are kept in memory until it does.")
+        if not self._dropping and self.waiting.dropped_now:
+            self._dropping = True
+            log.error("Too many samples wait for the database: the oldest are dropped, counted.")
 
     def _until_done(self, step: Callable[[], None]) -> None:
         done = False
@@ -170,7 +196,7 @@ class SnapshotStore:
                 count,
                 self.waiting.dropped,
             )
-        self._away = False
+        self._away = self._dropping = self.waiting.dropped_now = False
 
     def _write_singly(self, batch: list[Snapshot]) -> None:
         """Write a batch of which the database refuses one for what it says, but not the rest."""

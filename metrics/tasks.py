@@ -32,7 +32,11 @@ def store() -> SnapshotStore:
 def introduce_host() -> None:
     """Lock the database for this host, and write there what the host is."""
     lock_database(host_key())
-    Config(key="system_info", value=system_info(watched_host())).save()
+    try:
+        Config(key="system_info", value=system_info(watched_host())).save()
+    except (OSError, ValueError, RuntimeError) as error:
+        # An odd procfs; the collectors say for themselves what they cannot read.
+        log.warning("config.system_info is not written: %s", error)
 
 
 @shared_task(name="metrics.tasks.sample", ignore_result=True)  # type: ignore[untyped-decorator]
@@ -41,6 +45,4 @@ def sample(due: float, interval: int, features: dict[str, Any] | None = None, **
     try:
         store().put(sampler().sample(due=due, interval=interval, features=features))
     except Ended as error:
-        # For instance: the connection was lost, and another sampler of this host was quicker.
-        log.error("Samples cannot be stored any more: %s", error)
         raise WorkerShutdown(1) from error

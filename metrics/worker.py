@@ -1,6 +1,7 @@
 """The sampler process: one Celery worker that samples and, without Redis, beat beside it."""
 
 import logging
+import os
 import signal
 import threading
 from types import FrameType
@@ -30,6 +31,8 @@ def run(app: Celery, own_beat: bool) -> int:
         else None
     )
     stop = _Stop(_Busy())
+    # The next tick may be an hour away.
+    tasks.store().on_failure = lambda: os.kill(os.getpid(), signal.SIGTERM)
 
     def ready(consumer: Any) -> None:
         # Beat went on while nobody sampled. Expired messages stay in Redis, and throwing away
@@ -61,6 +64,8 @@ def run(app: Celery, own_beat: bool) -> int:
     if beat is not None:
         beat.service.stop()
     tasks.store().close()
+    if tasks.store().failure:
+        code = 1
     log.info("Stopped.")
     return code if isinstance(code, int) else 0
 
@@ -92,8 +97,11 @@ class _Stop:
         self._asked = threading.Event()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._asked.is_set():
+            return  # a service manager signals the whole group, and the supervisor signals too
         self._asked.set()
         if not self._busy.running:
+            tasks.store().stop()  # it writes what waits while the broker is taken leave of
             raise WorkerShutdown(0)
 
     def _after_task(self, **_: object) -> None:

@@ -240,7 +240,7 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_timeout": 10, "socket_connect_timeout": 2, "health_check_interval": 10}
+    {"socket_timeout": 2, "socket_connect_timeout": 2, "health_check_interval": 10}
     if REDIS_URL
     else {}
 )

@@ -1,11 +1,14 @@
+import os
+import socket
 import subprocess
 import sys
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.signals import connection_created
 
 from metrics import lock
+from perfwatch_site.tests.workplace import wait_for
 
 
 def test_the_second_sampler_is_told_who_holds_the_lock(tmp_path):
@@ -65,6 +68,39 @@ class TestOnPostgreSQL:
     def test_the_lock_is_free_when_the_other_session_ends(self, other_sampler):
         other_sampler.close()
         lock.lock_database("host-1")
+
+    def test_an_own_connection_that_got_lost_is_ended_before_anything_is_written(self, monkeypatch):
+        monkeypatch.setattr(lock.secrets, "token_hex", lambda size: "00000001")
+        name = f"perfwatch-sampler 00000001 pid {os.getpid()} on {socket.gethostname()}"[:63]
+        lost = connection.copy()
+        with lost.cursor() as cursor:
+            cursor.execute("SELECT set_config('application_name', %s, false)", [name])
+            key = [lock.NAMESPACE, lock.advisory_key("host-1")]
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        with pytest.raises(OperationalError):
+            lock.lock_database("host-1")
+        assert wait_for(self.can_connect)
+        with pytest.raises(OperationalError), lost.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        lost.close()
+
+    def can_connect(self):
+        try:
+            connection.ensure_connection()
+        except OperationalError:
+            return False
+        return True
+
+    def test_two_processes_never_have_the_same_name(self):
+        names = set()
+        for _ in range(2):
+            lock.lock_database("host-1")
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW application_name")
+                names.add(cursor.fetchone()[0])
+            connection_created.disconnect(dispatch_uid="perfwatch.sampler.lock")
+            connection.close()
+        assert len(names) == 2
 
     def test_the_lock_is_taken_again_with_a_new_connection(self):
         lock.lock_database("host-1")

@@ -112,6 +112,20 @@ def test_a_database_that_hangs_holds_nobody_up(start, database):
     assert stored_numbers() == [0, 1, 2, 3, 4]
 
 
+def test_a_database_that_hangs_is_told_once(start, database, caplog, monkeypatch):
+    monkeypatch.setattr(storage, "HANG_SECONDS", 0.03)
+    store = start(waiting=Waiting(limit=3))
+    database.hang.clear()
+    for number in range(6):
+        store.put(seconds_later(number))
+        time.sleep(0.02)
+    database.hang.set()
+    until_written(store)
+    assert wait_for(lambda: "is back" in caplog.text)
+    assert caplog.text.count("does not answer") == 1
+    assert caplog.text.count("the oldest are dropped") == 1
+
+
 def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(start, database):
     store = start()
     database.lose_answer = True
@@ -210,7 +224,9 @@ def test_after_the_writer_has_ended_nothing_is_taken_any_more(start, monkeypatch
         raise RuntimeError("another sampler was quicker")
 
     monkeypatch.setattr(storage, "insert_new", lost)
+    ended = threading.Event()
+    store.on_failure = ended.set
     store.put(seconds_later(0))
-    assert wait_for(lambda: store._failure)
+    assert ended.wait(5)
     with pytest.raises(Ended, match="another sampler was quicker"):
         store.put(seconds_later(1))

@@ -30,6 +30,17 @@ def test_the_sampler_writes_it_at_its_start(monkeypatch):
     assert Config.objects.get(key="system_info").value["threads"] == os.cpu_count()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_host_that_does_not_say_what_it_is_is_sampled_all_the_same(monkeypatch, caplog):
+    def odd(host):
+        raise RuntimeError("line 'btime' not found")
+
+    monkeypatch.setattr(tasks, "lock_database", lambda host: None)
+    monkeypatch.setattr(tasks, "system_info", odd)
+    tasks.introduce_host()
+    assert "btime" in caplog.text
+
+
 def test_the_version_is_the_same_everywhere():
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     assert project["version"] == __version__
