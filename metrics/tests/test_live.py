@@ -32,6 +32,20 @@ def poll(client, after):
     return client.get(reverse("live-update"), {"after": after}, headers={"hx-request": "true"})
 
 
+def stored_every_second(count, since):
+    """A row at `since`, which is returned, and `count` after it whose CPU usage is their number."""
+    first = stored(since)
+    MetricsSnapshot.objects.bulk_create(
+        MetricsSnapshot(
+            timestamp=since + timedelta(seconds=number),
+            metric_type="aggregated",
+            metric_data=document(interval=1, cpu__usage_percent=float(number)),
+        )
+        for number in range(1, count + 1)
+    )
+    return first
+
+
 def test_the_page_arrives_filled_with_the_last_fifteen_minutes(viewer_client):
     stored_every(60, 30, cpu__usage_percent=12.5)
     response = viewer_client.get("/")
@@ -77,16 +91,7 @@ def test_the_first_sample_reaches_a_page_that_was_opened_before_it(viewer_client
 
 
 def test_a_poll_brings_at_most_five_hundred_rows_and_the_next_one_the_rest(viewer_client):
-    start = now() - timedelta(seconds=700)
-    first = stored(start)
-    MetricsSnapshot.objects.bulk_create(
-        MetricsSnapshot(
-            timestamp=start + timedelta(seconds=number),
-            metric_type="aggregated",
-            metric_data=document(interval=1),
-        )
-        for number in range(1, 601)
-    )
+    first = stored_every_second(600, since=now() - timedelta(seconds=700))
     response = poll(viewer_client, first.id)
     assert len(points_of(response)["times"]) == 500
     response = poll(viewer_client, cursor_of(response))
@@ -94,16 +99,7 @@ def test_a_poll_brings_at_most_five_hundred_rows_and_the_next_one_the_rest(viewe
 
 
 def test_a_poll_that_is_behind_shows_the_newest_numbers_and_is_not_stale(viewer_client):
-    start = now() - timedelta(seconds=800)
-    first = stored(start)
-    MetricsSnapshot.objects.bulk_create(
-        MetricsSnapshot(
-            timestamp=start + timedelta(seconds=number),
-            metric_type="aggregated",
-            metric_data=document(interval=1, cpu__usage_percent=float(number)),
-        )
-        for number in range(1, 801)
-    )
+    first = stored_every_second(800, since=now() - timedelta(seconds=800))
     response = poll(viewer_client, first.id)
     assert "Live, newest sample" in response.text
     assert "800" in response.text
