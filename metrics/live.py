@@ -1,80 +1,64 @@
 """What the live page and its fragment show, from the rows of the window."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from metrics import formats
-from metrics.charts import CHARTS, TILES, declared, drawn_series, maximum_of, read_tile
-from metrics.collectors import lookup
-from metrics.formats import SCALES
-from metrics.freshness import freshness
+from metrics.charts import CHARTS, GROUPS
+from metrics.collectors import devices, lookup
+from metrics.drawing import (
+    Choice,
+    active,
+    choose,
+    described,
+    is_there,
+    kinds,
+    lines_of,
+    most_drawn,
+    why_not,
+)
+from metrics.freshness import State, freshness
 from metrics.querysets import Row, Rows, SnapshotQuerySet
-from metrics.series import Point, columns, milliseconds
+from metrics.series import Point, columns, declared, marks, milliseconds, thinned
+from metrics.tiles import TILES, read_tile, summary, worst
 
-WINDOW = timedelta(minutes=15)
 MOST_POINTS = 500
 """Rows that one poll brings at most; the next poll brings the rest."""
 
 MOST_ROWS = 3_600
+MOST_DRAWN = 720
+"""Points of a line with which the page arrives at most."""
+
 AHEAD = timedelta(minutes=1)
 """How far ahead of this host's clock a sample may be and still be drawn."""
 
 POLL_SECONDS = (1, 10)
 """However fast or slow samples come, the page asks at least and at most this often."""
 
+KINDS = kinds(strips=False)
 
-def fragment(
-    points: Sequence[Row],
-    newest: Rows,
-    cursor: int,
-    now: datetime,
-    previous: Row | None = None,
-) -> dict[str, Any]:
-    """Return the context of `_live.html`: tiles and status of `newest`, and the points.
 
-    `cursor` is the row after which the next poll goes on, `previous` the row before the points,
-    which the page has already. What the clock calls the future is not drawn: it was set back.
+class View(NamedTuple):
+    """What a page shows: how long back, and which devices (by the key of their kind).
+
+    `auto` are the kinds of which nobody chose devices, `absent` the charts that are left out. A
+    page says all of it with each poll, because only it knows what it draws.
     """
-    row = newest.rows[0] if newest.rows else None
-    data = row.data if row else {}
-    fresh = freshness(row.timestamp if row else None, newest.interval, now)
-    readings = [read_tile(tile, data) for tile in TILES]
-    series = dict.fromkeys([*drawn_series(), *(tile.field for tile in TILES)])
-    drawn = columns(
-        (Point(one.timestamp, one.data) for one in points if one.timestamp <= now + AHEAD),
-        list(series),
-        previous and Point(previous.timestamp, previous.data),
-    )
-    low, high = POLL_SECONDS
-    return {
-        "cursor": cursor,
-        "readings": readings,
-        "fresh": fresh,
-        "age": formats.duration(fresh.age),
-        "host": {
-            "name": lookup(data, "host.name"),
-            "uptime": formats.duration(lookup(data, "host.uptime_seconds")),
-            "cpus": lookup(data, "cpu.core_count"),
-        },
-        "points": drawn
-        | {
-            "now": milliseconds(now),
-            "ahead": round(AHEAD.total_seconds() * 1000),
-            "window": round(WINDOW.total_seconds() * 1000),
-            "poll": 1000 * min(max(newest.interval or low, low), high),
-        },
-    }
+
+    window: timedelta
+    devices: Mapping[str, Sequence[str]]
+    auto: Sequence[str] = ()
+    absent: Sequence[str] = ()
 
 
-def news(rows: SnapshotQuerySet, cursor: int, now: datetime) -> dict[str, Any] | None:
+def news(rows: SnapshotQuerySet, view: View, cursor: int, now: datetime) -> dict[str, Any] | None:
     """Return the fragment's context for a page that has all up to the row `cursor`.
 
-    0 is the cursor of a page that was opened before the first sample. None where the row of the
-    cursor is gone.
+    0 is the cursor of a page that was opened before the first sample. None where the page has to
+    be loaded again: the row of the cursor is gone, or there is a device or a chart that it lacks.
     """
-    start = now - WINDOW
+    start = now - view.window
     previous = None
     if not cursor:
         points, interval = rows.window(start, now + AHEAD, MOST_POINTS)
@@ -87,25 +71,138 @@ def news(rows: SnapshotQuerySet, cursor: int, now: datetime) -> dict[str, Any] |
         points = sorted(by_id[1:] if previous else by_id, key=lambda row: row.timestamp)
     # A page that is far behind gets the rest with the next poll, but the newest numbers now.
     newest = rows.newest() if len(points) == MOST_POINTS else Rows(by_id[-1:], interval)
+    if points and _lacks(view, newest.rows[0].data):
+        return None
     next_cursor = by_id[-1].id if by_id else 0
-    return fragment(points, newest, next_cursor, now, previous) | {"poll": True}
+    choices = {kind.key: Choice(kind, (), tuple(view.devices[kind.key])) for kind in KINDS}
+    drawn = _drawn(points, _series(choices, newest), now, previous)
+    return _fragment(newest, now, view) | {
+        "cursor": next_cursor,
+        "poll": True,
+        "points": drawn | _times(newest, view, now),
+    }
 
 
-def page(rows: SnapshotQuerySet, now: datetime) -> dict[str, Any]:
-    """Return the context of `live.html`: the fragment's, and the charts."""
-    points = rows.window(now - WINDOW, now + AHEAD, MOST_ROWS).rows
+def page(rows: SnapshotQuerySet, view: View, now: datetime) -> dict[str, Any]:
+    """Return the context of `live.html`: the fragment's, the charts and what can be chosen."""
+    points = rows.window(now - view.window, now + AHEAD, MOST_ROWS).rows
     newest = rows.newest()
-    row = newest.rows[0] if newest.rows else None
-    return fragment(points, newest, row.id if row else 0, now) | {
-        "charts": [
+    data = newest.rows[0].data if newest.rows else {}
+    documents = [row.data for row in points] or [data]
+    choices = {kind.key: choose(kind, documents, view.devices[kind.key]) for kind in KINDS}
+    there = [chart for chart in CHARTS if is_there(chart, documents)]
+    absent = [chart for chart in CHARTS if chart not in there]
+    drawn = thinned(_drawn(points, _series(choices, newest), now), MOST_DRAWN)
+    return _fragment(newest, now, view) | {
+        "cursor": newest.rows[0].id if newest.rows else 0,
+        "points": drawn | _times(newest, view, now),
+        "drawn": [(key, name) for key, choice in choices.items() for name in choice.drawn],
+        "auto": [key for key, chosen in view.devices.items() if not chosen],
+        "absent": [chart.key for chart in absent],
+        "groups": [
             {
-                "key": chart.key,
-                "title": chart.title,
-                "scale": asdict(SCALES[declared(chart.lines[0].series).unit]),
-                "stacked": chart.stacked,
-                "maximum": maximum_of(chart, row.data if row else {}),
-                "lines": [asdict(line) for line in chart.lines],
+                "title": group,
+                "charts": [
+                    described(chart, [] if chart.strip else lines_of(chart, choices), data)
+                    for chart in there
+                    if chart.group == group
+                ],
+                "choices": [
+                    choice
+                    for kind, choice in zip(KINDS, choices.values(), strict=True)
+                    if any(chart.group == group and chart.devices is kind for chart in CHARTS)
+                ],
+                "absent": [
+                    (chart.title, why_not(chart, data)) for chart in absent if chart.group == group
+                ]
+                if newest.rows
+                else [],
             }
-            for chart in CHARTS
+            for group in GROUPS
         ],
     }
+
+
+def _fragment(newest: Rows, now: datetime, view: View) -> dict[str, Any]:
+    """Return tiles and status of the newest row."""
+    row = newest.rows[0] if newest.rows else None
+    data = row.data if row else {}
+    fresh = freshness(row.timestamp if row else None, newest.interval, now)
+    readings = [read_tile(tile, data) for tile in TILES]
+    # Rates are differences: the very first sample has none.
+    first = lookup(data, "sampler.status.cpu") == "ok" and not _has_rates(data)
+    return {
+        "readings": readings,
+        "summary": summary(readings) if fresh.state is State.LIVE else "",
+        "level": worst(readings),
+        "fresh": fresh,
+        "first": first,
+        "age": formats.duration(fresh.age),
+        "host": {
+            "name": lookup(data, "host.name"),
+            "uptime": formats.duration(lookup(data, "host.uptime_seconds")),
+            "cpus": lookup(data, "cpu.core_count"),
+        },
+    }
+
+
+def _has_rates(data: Mapping[str, Any]) -> bool:
+    return lookup(data, "cpu.usage_percent") is not None
+
+
+def _series(choices: Mapping[str, Choice], newest: Rows) -> list[str]:
+    """Return the series of all charts and tiles, each once."""
+    data = newest.rows[0].data if newest.rows else {}
+    lines = [
+        line.series
+        for chart in CHARTS
+        for line in ([] if chart.strip else lines_of(chart, choices))
+    ]
+    rows_of_strips = [
+        line.series.replace("*", name)
+        for chart in CHARTS
+        if chart.strip
+        for line in chart.lines
+        for name in devices(data, declared(line.series))
+    ]
+    tiles = [
+        path for tile in TILES for one in (tile, tile.instead) if one for _, path in one.fields
+    ]
+    return list(dict.fromkeys([*lines, *rows_of_strips, *tiles]))
+
+
+def _drawn(
+    points: Iterable[Row], series: list[str], now: datetime, previous: Row | None = None
+) -> dict[str, Any]:
+    """Return the columns and marks of the rows; `previous` is the row before them.
+
+    What the clock calls the future is not drawn: it was set back.
+    """
+    past = [Point(row.timestamp, row.data) for row in points if row.timestamp <= now + AHEAD]
+    before = previous and Point(previous.timestamp, previous.data)
+    return columns(past, series, before) | {"marks": marks(past, before)}
+
+
+def _times(newest: Rows, view: View, now: datetime) -> dict[str, Any]:
+    """Return what the page's clock needs, in ms, and which collectors have nothing, and why."""
+    low, high = POLL_SECONDS
+    status = newest.rows[0].data.get("sampler", {}).get("status", {}) if newest.rows else {}
+    return {
+        "now": milliseconds(now),
+        "ahead": round(AHEAD.total_seconds() * 1000),
+        "window": round(view.window.total_seconds() * 1000),
+        "poll": 1000 * min(max(newest.interval or low, low), high),
+        "missing": {name: text for name, text in status.items() if text != "ok"},
+    }
+
+
+def _lacks(view: View, data: Mapping[str, Any]) -> bool:
+    """Whether a row has what a chart was left out for, or a device for which there is room."""
+    if any(chart.key in view.absent and is_there(chart, [data]) for chart in CHARTS):
+        return True
+    return any(
+        kind.key in view.auto
+        and len(view.devices[kind.key]) < most_drawn(kind)
+        and not active(kind, data).keys() <= set(view.devices[kind.key])
+        for kind in KINDS
+    )

@@ -1,11 +1,12 @@
 """Arithmetic of series: from snapshots to columns that a chart draws. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from metrics.collectors import getter, lookup
+from metrics.collectors import field_of, getter, lookup
+from metrics.collectors.fields import Field, Kind, Unit
 
 GAP = 2.5
 """A gap is more than this many of a sample's own intervals."""
@@ -19,6 +20,14 @@ class Point(NamedTuple):
 
     timestamp: datetime
     data: Mapping[str, Any]
+
+
+def declared(series: str) -> Field:
+    """Return the declaration of a series; raise LookupError where no collector declares it."""
+    field = field_of(series)
+    if field is None:
+        raise LookupError(f"No collector declares {series}.")
+    return field
 
 
 def significant(value: Any) -> float | int | None:
@@ -46,7 +55,7 @@ def columns(
     """
     times: list[int] = []
     values: dict[str, list[float | int | None]] = {name: [] for name in series}
-    readers = [(getter(name), column) for name, column in values.items()]
+    readers = [(_reader(name), column) for name, column in values.items()]
     last = milliseconds(previous.timestamp) if previous else None
     for point in points:
         now = milliseconds(point.timestamp)
@@ -60,6 +69,66 @@ def columns(
         for read, column in readers:
             column.append(significant(read(point.data)))
     return {"times": times, "series": values}
+
+
+def thinned(drawn: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return `columns()` with at most `most` points: the mean of even stretches of time.
+
+    `low` and `high` beside `series` hold the smallest and the largest value of each stretch. Few
+    enough points stay as they are.
+    """
+    times = drawn["times"]
+    if len(times) <= most:
+        return drawn
+    width = (times[-1] - times[0]) // most + 1
+    ends: dict[int, int] = {}
+    for index, time in enumerate(times):
+        ends[(time - times[0]) // width] = index + 1
+    stretches = list(zip([0, *ends.values()], ends.values(), strict=False))
+    parts: dict[str, dict[str, list[float | int | None]]] = {"series": {}, "low": {}, "high": {}}
+    for name, column in drawn["series"].items():
+        groups = [[v for v in column[start:end] if v is not None] for start, end in stretches]
+        means = [significant(sum(group) / len(group)) if group else None for group in groups]
+        parts["series"][name] = means
+        parts["low"][name] = [min(group, default=None) for group in groups]
+        parts["high"][name] = [max(group, default=None) for group in groups]
+    return {"times": [times[end - 1] for _, end in stretches], **parts}
+
+
+def marks(points: Iterable[Point], previous: Point | None = None) -> list[tuple[int, str]]:
+    """Return when the host rebooted or the interval changed, in ms, and what happened."""
+    found = []
+    for point in points:
+        if previous:
+            boots = [lookup(one.data, "host.boot_id") for one in (previous, point)]
+            intervals = [interval_of(one.data) for one in (previous, point)]
+            if all(boots) and boots[0] != boots[1]:
+                found.append((milliseconds(point.timestamp), "reboot"))
+            if all(intervals) and intervals[0] != intervals[1]:
+                text = " → ".join(f"{interval:g} s" for interval in intervals)
+                found.append((milliseconds(point.timestamp), f"every {text}"))
+        previous = point
+    return found
+
+
+def as_drawn(field: Field, value: Any, data: Mapping[str, Any]) -> Any:
+    """Return the value that people see: what counts per sample becomes a rate."""
+    if field.kind is not Kind.DELTA or not isinstance(value, (int, float)):
+        return value
+    interval = interval_of(data)
+    return value / interval if interval else None
+
+
+def unit_of(field: Field) -> Unit:
+    """Return the unit of what `as_drawn` returns."""
+    return Unit.PER_SECOND if field.kind is Kind.DELTA else field.unit
+
+
+def _reader(series: str) -> Callable[[Mapping[str, Any]], Any]:
+    read, field = getter(series), field_of(series)
+    if field is None or field.kind is not Kind.DELTA:
+        return read
+    return lambda data: as_drawn(field, read(data), data)
 
 
 def interval_of(data: Mapping[str, Any]) -> float | None:

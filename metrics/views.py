@@ -1,5 +1,8 @@
 """The pages: authorise, validate, query, render."""
 
+from datetime import timedelta
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -8,26 +11,49 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from metrics import live
-from metrics.forms import CursorForm, validated
-from metrics.querysets import snapshots
+from metrics.forms import LIVE_RANGES, REFRESHES, LiveForm, PollForm, validated
+from metrics.querysets import settings_of, snapshots
+
+DEFAULT_RANGE = "15m"
 
 
 @never_cache
 @require_safe
 def live_page(request: HttpRequest) -> HttpResponse:
-    """Show the last 15 minutes, filled from the database."""
-    now = timezone.now()
-    rows = snapshots().sampled_live()
-    return render(request, "live.html", live.page(rows, now))
+    """Show the last minutes, filled from the database."""
+    asked = validated(LiveForm, request.GET)
+    system = settings_of("system_info").get("system_info") or {}
+    context = live.page(snapshots().sampled_live(), _view(asked), timezone.now())
+    return render(
+        request,
+        "live.html",
+        context
+        | {
+            "range": asked["range"] or DEFAULT_RANGE,
+            "ranges": LIVE_RANGES,
+            "refresh": asked["refresh"],
+            "refreshes": REFRESHES,
+            "kernel": system.get("kernel"),
+        },
+    )
 
 
 @never_cache
 @require_safe
 def live_update(request: HttpRequest) -> HttpResponse:
     """Answer a poll: tiles and status, and the points after the cursor."""
-    cursor = validated(CursorForm, request.GET)["after"]
-    now = timezone.now()
-    context = live.news(snapshots().sampled_live(), cursor, now)
-    if context is None:  # the row of the cursor is gone
+    asked = validated(PollForm, request.GET)
+    rows = snapshots().sampled_live()
+    context = live.news(rows, _view(asked), asked["after"], timezone.now())
+    if context is None:
         return HttpResponseClientRefresh()
     return render(request, "_live.html", context)
+
+
+def _view(asked: dict[str, Any]) -> live.View:
+    return live.View(
+        window=timedelta(seconds=LIVE_RANGES[asked["range"] or DEFAULT_RANGE]),
+        devices={kind.key: asked[kind.key] for kind in live.KINDS},
+        auto=asked.get("auto", ()),
+        absent=asked.get("absent", ()),
+    )

@@ -29,13 +29,14 @@ def _share(
     return Field(f"cpu.{name}", Kind.GAUGE, Unit.PERCENT, description, source, levels)
 
 
-def _load(name: str, minutes: str) -> Field:
+def _load(name: str, minutes: str, levels: Levels | None = None) -> Field:
     return Field(
         f"cpu.load_avg_{name}",
         Kind.GAUGE,
         Unit.NONE,
         f"Tasks running, waiting for a CPU or in uninterruptible sleep, mean of {minutes}.",
         "/proc/loadavg",
+        levels,
     )
 
 
@@ -74,7 +75,7 @@ FIELDS = (
         "Clock frequency, mean of the CPUs.",
         "/sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq, else /proc/cpuinfo",
     ),
-    _load("1m", "1 minute"),
+    _load("1m", "1 minute", Levels(1.5, 3, per="cpu.core_count")),
     _load("5m", "5 minutes"),
     _load("15m", "15 minutes"),
     Field(

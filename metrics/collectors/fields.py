@@ -44,10 +44,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Levels:
-    """From where on a value is worth a look. critical < warning means that lower is worse."""
+    """From where on a value is worth a look. critical < warning means that lower is worse.
+
+    With `per`, the path of a field, the value is divided by that field's first.
+    """
 
     warning: float
     critical: float
+    per: str = ""
 
 
 @dataclass(frozen=True)

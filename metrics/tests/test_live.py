@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,19 @@ def cursor_of(response):
     return int(re.search(r'name="after" value="(\d+)"', response.text)[1])
 
 
-def poll(client, after):
-    return client.get(reverse("live-update"), {"after": after}, headers={"hx-request": "true"})
+def poll(client, after, **asked):
+    return client.get(
+        reverse("live-update"), {"after": after} | asked, headers={"hx-request": "true"}
+    )
+
+
+def asked_by(response):
+    """What the page sends along with each poll."""
+    inputs = response.text.partition('<div id="asked">')[2].partition("</div>")[0]
+    asked = {}
+    for name, value in re.findall(r'name="(.*?)" value="(.*?)"', inputs):
+        asked.setdefault(name, []).append(html.unescape(value))
+    return asked
 
 
 def stored_every_second(count, since):
@@ -171,10 +183,13 @@ def test_a_poll_takes_three_queries_however_many_rows_there_are(viewer_client):
         assert len(queries) == 3
 
 
-def test_the_page_takes_four_queries(viewer_client, django_assert_num_queries):
-    stored_every(5, 20)
-    with django_assert_num_queries(4):
-        viewer_client.get("/")
+def test_the_page_takes_five_queries_however_many_rows_there_are(
+    viewer_client, django_assert_num_queries
+):
+    for count in (1, 60):
+        stored_every(5, count)
+        with django_assert_num_queries(5):
+            viewer_client.get("/")
 
 
 def test_a_poll_with_one_new_point_is_small_and_does_not_grow_with_the_window(viewer_client):
@@ -212,3 +227,146 @@ def test_a_name_of_a_device_cannot_break_out_of_the_page(viewer_client):
     text = viewer_client.get("/").text
     assert evil not in text
     assert "&lt;/script&gt;" in text
+
+
+def stored_devices(section, names, leaf, timestamp=None, **values):
+    """A row in which the devices have these values: `leaf` is 1 for the first, 2 for the next …"""
+    row = stored(timestamp or now(), **values)
+    parent, _, kind = section.partition(".")
+    row.metric_data[parent][kind] = {name: {leaf: n} for n, name in enumerate(names, 1)}
+    row.save()
+    return row
+
+
+def test_the_range_of_the_address_is_the_window(viewer_client):
+    stored_every(60, 50)
+    for name, count in (("5m", 5), ("15m", 15), ("1h", 50)):
+        response = viewer_client.get("/", {"range": name})
+        assert len(points_of(response)["times"]) == count
+        assert asked_by(response)["range"] == [name]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"range": "2h"}, "The parameter range is wrong: It is one of: 5m, 15m, 1h."),
+        ({"refresh": "1s"}, "The parameter refresh is wrong: It is one of: off, 5s"),
+        ({"disk": "x" * 256}, "The parameter disk is wrong: A name has 1 to 255"),
+        ({"interface": "a\x00b"}, "The parameter interface is wrong: A name has 1 to 255"),
+        ({"disk": [f"sd{n}" for n in range(65)]}, "The parameter disk is wrong: At most 64"),
+    ],
+)
+def test_a_wrong_parameter_is_a_400_that_names_it(viewer_client, asked, sentence):
+    response = viewer_client.get("/", asked)
+    assert response.status_code == 400
+    assert sentence in html.unescape(response.text)
+
+
+def test_the_most_active_devices_are_drawn_and_the_others_on_demand(viewer_client):
+    names = [f"sd{n}" for n in range(40)]
+    stored_devices("disk.devices", names, "util_percent")
+    response = viewer_client.get("/")
+    assert asked_by(response)["disk"] == ["sd39", "sd38", "sd37", "sd36"]
+    assert "Disks: 4 of 40 shown" in response.text
+    series = points_of(viewer_client.get("/", {"disk": ["sd0", "sd1"]}))["series"]
+    assert series["disk.devices.sd0.util_percent"] == [1]
+    assert "disk.devices.sd39.util_percent" not in series
+
+
+def test_a_poll_brings_the_devices_that_the_page_draws(viewer_client):
+    names = [f"sd{n}" for n in range(6)]
+    first = stored_devices("disk.devices", names, "util_percent", now() - timedelta(seconds=5))
+    asked = asked_by(viewer_client.get("/", {"disk": ["sd0"]}))
+    stored_devices("disk.devices", names, "util_percent")
+    series = points_of(poll(viewer_client, first.id, **asked))["series"]
+    assert [name for name in series if name.endswith("util_percent") and "*" not in name] == [
+        "disk.devices.sd0.util_percent"
+    ]
+
+
+def test_a_device_that_comes_loads_the_page_again_where_there_is_room(viewer_client):
+    first = stored_devices("disk.devices", ["sda"], "util_percent", now() - timedelta(seconds=5))
+    seen = asked_by(viewer_client.get("/"))
+    chosen = asked_by(viewer_client.get("/", {"disk": ["sda"]}))
+    stored_devices("disk.devices", ["sda", "sdb"], "util_percent")
+    assert poll(viewer_client, first.id, **seen).headers.get("HX-Refresh") == "true"
+    assert "HX-Refresh" not in poll(viewer_client, first.id, **chosen).headers
+
+
+def test_a_chart_without_data_is_left_out_with_the_reason_until_there_is_some(viewer_client):
+    first = stored(now() - timedelta(seconds=5))
+    response = viewer_client.get("/")
+    assert "<b>Temperature</b> not shown: this host has none (/sys/class/hwmon" in response.text
+    assert "temperature" in asked_by(response)["absent"]
+    stored(now(), cpu__temperature_celsius=40.0)
+    assert poll(viewer_client, first.id, **asked_by(response)).headers.get("HX-Refresh") == "true"
+
+
+def test_the_reason_why_nothing_is_counted_stands_on_the_page(viewer_client):
+    stored(now(), perf_events__reason="The kernel forbids it: set perf_event_paranoid to 0.")
+    text = viewer_client.get("/").text
+    assert "<b>Scheduling events</b> not shown: The kernel forbids it" in text
+
+
+def test_cpus_are_drawn_as_many_as_the_newest_sample_has(viewer_client):
+    stored(now(), cpu__per_core=[1.0, None, 3.0])
+    series = points_of(viewer_client.get("/"))["series"]
+    assert [series[f"cpu.per_core.{n}"] for n in range(3)] == [[1], [None], [3]]
+
+
+def test_counts_of_a_sample_are_drawn_per_second(viewer_client):
+    stored(now(), interval=5, perf_events__context_switches=500)
+    response = viewer_client.get("/")
+    assert points_of(response)["series"]["perf_events.context_switches"] == [100]
+
+
+def test_a_reboot_and_a_change_of_the_interval_are_marked(viewer_client):
+    start = now() - timedelta(seconds=30)
+    first = stored(start, interval=5, host__boot_id="a")
+    stored(start + timedelta(seconds=5), interval=1, host__boot_id="a")
+    stored(start + timedelta(seconds=6), interval=1, host__boot_id="b")
+    texts = [what for _, what in points_of(viewer_client.get("/"))["marks"]]
+    assert texts == ["every 5 s → 1 s", "reboot"]
+    assert len(points_of(poll(viewer_client, first.id))["marks"]) == 2
+
+
+def test_many_points_arrive_as_means_with_what_they_hide(viewer_client):
+    stored_every_second(1500, since=now() - timedelta(seconds=1500))
+    points = points_of(viewer_client.get("/", {"range": "1h"}))
+    assert 360 < len(points["times"]) <= 720
+    name = "cpu.usage_percent"
+    assert points["low"][name][1] < points["series"][name][1] < points["high"][name][1]
+    assert max(value for value in points["high"][name] if value is not None) == 1500
+
+
+def test_the_title_and_the_summary_say_how_the_host_is(viewer_client):
+    first = stored(now() - timedelta(seconds=5), host__name="web-01", cpu__usage_percent=10.0)
+    response = viewer_client.get("/")
+    assert "<title>web-01 · PerfWatch</title>" in response.text
+    assert "Everything is within its limits." in response.text
+    stored(now(), host__name="web-01", cpu__usage_percent=97.0)
+    text = poll(viewer_client, first.id).text
+    assert "<title>✖ critical · web-01 · PerfWatch</title>" in text
+    assert "Critical: CPU 97 % (" in text
+
+
+def test_the_kernel_and_the_uptime_stand_in_the_header(viewer_client):
+    stored(now(), host__name="web-01", host__uptime_seconds=90_061.0, cpu__core_count=8)
+    Config(key="system_info", value={"kernel": "6.1.0"}).save()
+    text = viewer_client.get("/").text
+    for part in ("web-01", "up 1 d 1 h", "8 CPUs", "6.1.0"):
+        assert part in text
+
+
+def test_the_first_sample_of_all_says_that_rates_need_a_second_one(viewer_client):
+    stored(now(), sampler__status={"cpu": "ok"})
+    assert "Rates come with the second sample" in viewer_client.get("/").text
+
+
+def test_a_collector_that_has_nothing_says_why(viewer_client):
+    stored(now(), sampler__status={"pressure": "no data: This kernel cannot measure pressure."})
+    response = viewer_client.get("/")
+    assert points_of(response)["missing"] == {
+        "pressure": "no data: This kernel cannot measure pressure."
+    }
+    assert 'title="No data: This kernel cannot measure pressure."' in response.text

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from metrics.series import Point, columns, significant
+from metrics.series import Point, columns, significant, thinned
 from metrics.tests.builders import NOW, document
 
 USAGE = "cpu.usage_percent"
@@ -68,3 +68,19 @@ def test_devices_with_dots_in_their_names_are_found():
     data["network"]["interfaces"]["eth0.100"] = {"bytes_recv_per_sec": 7.0}
     name = "network.interfaces.eth0.100.bytes_recv_per_sec"
     assert columns([Point(NOW, data)], [name])["series"][name] == [7]
+
+
+def drawn(*values):
+    return {"times": [1000 * n for n in range(len(values))], "series": {"a": list(values)}}
+
+
+def test_few_points_stay_as_they_are():
+    assert thinned(drawn(1, 2, 3), 3) == drawn(1, 2, 3)
+
+
+def test_thinning_keeps_what_a_mean_hides_and_leaves_gaps():
+    points = thinned(drawn(1, 3, None, None, 5, 99), 3)
+    assert points["times"] == [1000, 3000, 5000]
+    assert points["series"]["a"] == [2, None, 52]
+    assert points["low"]["a"] == [1, None, 5]
+    assert points["high"]["a"] == [3, None, 99]

@@ -1,24 +1,31 @@
 // The one clock of the live page, and the points that its charts draw.
 //
 // Events: sends `perfwatch:poll` to the fragment, `perfwatch:points` {points} to the document after
-// each answer; answers `perfwatch:points-wanted` of elements that came later by calling detail.draw.
+// each answer; answers `perfwatch:points-wanted` of elements by calling detail.draw. `perfwatch:pause`
+// and `perfwatch:refresh` of the document do what the button and a poll do.
 "use strict";
 
 customElements.define("live-feed", class extends HTMLElement {
+  static seconds = { off: 0, "5s": 5, "10s": 10, "30s": 30, "1m": 60 };
+  static failures = ["htmx:sendError", "htmx:responseError", "htmx:timeout"];
+
   connectedCallback() {
     this.fragment = this.querySelector("#now");
-    this.points = { times: [], series: {} };
+    this.rate = this.querySelector("[name=refresh]");
+    this.button = this.querySelector(".pause");
+    this.points = { times: [], series: {}, low: {}, high: {}, marks: [] };
     this.take();
-    for (const type of ["htmx:afterSwap", "htmx:sendError", "htmx:responseError", "htmx:timeout", "perfwatch:points-wanted"]) {
+    this.nameZone();
+    for (const type of ["htmx:afterSwap", "change", "click", "perfwatch:points-wanted", ...this.constructor.failures]) {
       this.addEventListener(type, this);
     }
-    document.addEventListener("visibilitychange", this);
+    for (const type of ["visibilitychange", "perfwatch:pause", "perfwatch:refresh"]) document.addEventListener(type, this);
     this.schedule();
   }
 
   disconnectedCallback() {
     clearTimeout(this.timer);
-    document.removeEventListener("visibilitychange", this);
+    for (const type of ["visibilitychange", "perfwatch:pause", "perfwatch:refresh"]) document.removeEventListener(type, this);
   }
 
   handleEvent(event) {
@@ -27,20 +34,41 @@ customElements.define("live-feed", class extends HTMLElement {
         event.detail.draw(this.points);
         break;
       case "htmx:afterSwap":
-        this.take();
+        if (event.target === this.fragment) this.take();
         break;
       case "visibilitychange":
         clearTimeout(this.timer);
-        if (!document.hidden) this.poll();
+        if (!document.hidden && this.running) this.poll();
+        break;
+      case "change":
+        if (event.target === this.rate) this.keepRate();
+        break;
+      case "click":
+        if (this.button.contains(event.target)) this.pause();
+        break;
+      case "perfwatch:pause":
+        this.pause();
+        break;
+      case "perfwatch:refresh":
+        this.poll();
         break;
       default:
         this.disconnected();
     }
   }
 
+  // Milliseconds between two polls: what was chosen, else what the server says.
+  get period() {
+    return this.rate.value ? 1000 * this.constructor.seconds[this.rate.value] : this.points.poll;
+  }
+
+  get running() {
+    return !this.paused && this.period > 0;
+  }
+
   schedule() {
     clearTimeout(this.timer);
-    if (!document.hidden) this.timer = setTimeout(() => this.poll(), this.period);
+    if (!document.hidden && this.running) this.timer = setTimeout(() => this.poll(), this.period);
   }
 
   poll() {
@@ -48,24 +76,57 @@ customElements.define("live-feed", class extends HTMLElement {
     this.schedule();
   }
 
+  pause() {
+    this.paused = !this.paused;
+    this.button.setAttribute("aria-pressed", this.paused);
+    this.button.firstChild.data = this.paused ? "▶" : "❚❚";
+    if (this.paused) this.sayPaused();
+    else this.poll();
+    this.schedule();
+  }
+
+  // The address holds the state, and a change of the rate is no reason to load the page again.
+  keepRate() {
+    const address = new URL(location);
+    if (this.rate.value) address.searchParams.set("refresh", this.rate.value);
+    else address.searchParams.delete("refresh");
+    history.replaceState(null, "", address);
+    if (this.running) this.poll();
+    else this.sayPaused();
+    this.schedule();
+  }
+
+  sayPaused() {
+    if (this.running) return;
+    const status = this.fragment.querySelector(".status");
+    status.className = "status paused";
+    status.textContent = `❚❚ Paused at ${new Date(this.points.to).toLocaleTimeString()}.`;
+    this.announce();
+  }
+
+  nameZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    this.querySelector(".zone").textContent = `Times in ${zone}`;
+  }
+
   // Adds the points of the fragment to those held, and forgets what has left the window.
   take() {
     const script = this.fragment.querySelector("#points");
     const news = JSON.parse(script.textContent);
     script.remove();
-    this.period = news.poll;
-    this.points.from = news.now - news.window;
-    this.points.to = news.now;
+    const held = this.points;
+    held.poll = news.poll;
+    held.missing = news.missing;
+    held.from = news.now - news.window;
+    held.to = news.now;
     this.forgetTheFuture(news.now + news.ahead);
     this.append(news);
-    const first = this.points.times.findIndex((time) => time >= this.points.from);
-    const gone = first < 0 ? this.points.times.length : first;
-    if (gone) {
-      this.points.times.splice(0, gone);
-      for (const values of Object.values(this.points.series)) values.splice(0, gone);
-    }
+    const first = held.times.findIndex((time) => time >= held.from);
+    this.cut(0, first < 0 ? held.times.length : first);
+    held.marks = [...held.marks, ...news.marks].filter(([time]) => time >= held.from);
+    this.sayPaused();
     this.announce();
-    document.dispatchEvent(new CustomEvent("perfwatch:points", { detail: this.points }));
+    document.dispatchEvent(new CustomEvent("perfwatch:points", { detail: held }));
   }
 
   // Screen readers hear when the state changes, not the age at every poll.
@@ -76,6 +137,17 @@ customElements.define("live-feed", class extends HTMLElement {
     this.state = status.className;
   }
 
+  get columns() {
+    const { series, low, high } = this.points;
+    return [series, low, high].flatMap((part) => Object.values(part));
+  }
+
+  cut(start, count) {
+    if (!count) return;
+    this.points.times.splice(start, count);
+    for (const values of this.columns) values.splice(start, count);
+  }
+
   append(news) {
     const held = this.points;
     const last = held.times.at(-1) ?? -Infinity;
@@ -83,21 +155,22 @@ customElements.define("live-feed", class extends HTMLElement {
     const fresh = news.times.findIndex((time) => time > last);
     if (fresh < 0) return;
     held.times.push(...news.times.slice(fresh));
-    for (const name of Object.keys(news.series)) {
-      held.series[name] ??= new Array(before).fill(null);
-    }
-    for (const [name, values] of Object.entries(held.series)) {
-      const added = news.series[name];
-      for (let index = fresh; index < news.times.length; index++) values.push(added ? added[index] : null);
+    for (const part of ["series", "low", "high"]) {
+      const columns = news[part] ?? {};
+      for (const name of Object.keys(columns)) held[part][name] ??= new Array(before).fill(null);
+      for (const [name, values] of Object.entries(held[part])) {
+        const added = columns[name];
+        for (let index = fresh; index < news.times.length; index++) values.push(added ? added[index] : null);
+      }
     }
   }
 
   // After the clock was set back, what was held would keep out what comes.
   forgetTheFuture(end) {
-    while (this.points.times.at(-1) > end) {
-      this.points.times.pop();
-      for (const values of Object.values(this.points.series)) values.pop();
-    }
+    const { times } = this.points;
+    let count = 0;
+    while (count < times.length && times[times.length - 1 - count] > end) count++;
+    this.cut(times.length - count, count);
   }
 
   disconnected() {

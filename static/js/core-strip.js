@@ -1,0 +1,150 @@
+// A strip with a row for each CPU, the darker the busier: `<core-strip series="cpu.per_core.*">`.
+//
+// Takes the same points and follows the same crosshair as <time-chart>; its legend names the busiest.
+"use strict";
+
+customElements.define("core-strip", class extends HTMLElement {
+  static left = 72;
+  static right = 10;
+  static bottom = 22;
+  static named = 6;
+
+  connectedCallback() {
+    this.path = this.getAttribute("series").replace("*", "");
+    this.canvas = this.querySelector("canvas");
+    this.plot = this.querySelector(".plot");
+    this.legend = this.querySelector(".legend");
+    this.crosshair = this.plot.appendChild(document.createElement("div"));
+    this.crosshair.className = "crosshair";
+    this.crosshair.hidden = true;
+    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.addEventListener(type, this);
+    for (const type of ["pointermove", "pointerleave"]) this.plot.addEventListener(type, this);
+    this.watcher = new IntersectionObserver((entries) => this.see(entries.at(-1).isIntersecting));
+    this.watcher.observe(this);
+    this.sizes = new ResizeObserver(() => this.later());
+    this.sizes.observe(this.plot);
+  }
+
+  disconnectedCallback() {
+    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.removeEventListener(type, this);
+    this.watcher.disconnect();
+    this.sizes.disconnect();
+    clearTimeout(this.task);
+  }
+
+  handleEvent(event) {
+    switch (event.type) {
+      case "perfwatch:points":
+        this.draw(event.detail);
+        break;
+      case "perfwatch:theme":
+        this.later();
+        break;
+      case "perfwatch:crosshair":
+        this.point(event.detail);
+        break;
+      case "pointermove":
+        this.aim(event);
+        break;
+      default:
+        document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail: null }));
+    }
+  }
+
+  see(visible) {
+    this.visible = visible;
+    if (!visible) return;
+    if (this.points) this.later();
+    else this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+  }
+
+  draw(points) {
+    this.points = points;
+    this.later();
+  }
+
+  later() {
+    if (!this.visible || !this.points) return;
+    clearTimeout(this.task);
+    this.task = setTimeout(() => this.paint(), 0);
+  }
+
+  // [number of the CPU, its values], in their order.
+  get cores() {
+    return Object.entries(this.points.series)
+      .filter(([name]) => name.startsWith(this.path))
+      .map(([name, values]) => [Number(name.slice(this.path.length)), values])
+      .sort(([one], [other]) => one - other);
+  }
+
+  x(time) {
+    const { from, to } = this.points;
+    return this.constructor.left + ((time - from) / (to - from)) * (this.plot.clientWidth - this.constructor.left - this.constructor.right);
+  }
+
+  paint() {
+    const { cores, canvas, plot, points: { times, from } } = this;
+    const { left, right, bottom } = this.constructor;
+    // A row needs 2 px to be seen.
+    plot.style.height = cores.length > 78 ? `${2 * cores.length + bottom}px` : "";
+    const density = window.devicePixelRatio || 1;
+    const [width, height] = [plot.clientWidth, plot.clientHeight];
+    canvas.width = width * density;
+    canvas.height = height * density;
+    const style = getComputedStyle(this);
+    const pen = canvas.getContext("2d");
+    pen.scale(density, density);
+    pen.font = "12px system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    const row = cores.length ? (height - bottom) / cores.length : 0;
+    const gap = row > 6 ? 1 : 0;
+    const [ink, muted, grid] = ["--blue", "--muted", "--line"].map((name) => style.getPropertyValue(name).trim());
+    const named = Math.max(1, Math.ceil(16 / (row || 1)));
+    cores.forEach(([number, values], place) => {
+      const y = place * row;
+      pen.globalAlpha = 1;
+      pen.fillStyle = muted;
+      if (place % named === 0) pen.fillText(`CPU ${number}`, left - 8, y + Math.max(row, 12) / 2);
+      pen.fillStyle = ink;
+      times.forEach((time, at) => {
+        const value = values[at];
+        if (value === null || value === undefined || time < from) return;
+        const start = this.x(Math.max(from, at && values[at - 1] !== null ? times[at - 1] : time - (times[at + 1] - time || 1000)));
+        // Even an idle CPU that was measured differs from one that was not.
+        pen.globalAlpha = 0.06 + 0.94 * Math.min(1, value / 100);
+        pen.fillRect(start, y, this.x(time) - start + 0.4, Math.max(row - gap, 1));
+      });
+    });
+    pen.globalAlpha = 1;
+    pen.fillStyle = grid;
+    pen.fillRect(left, height - bottom, width - left - right, 1);
+    this.point(this.time ?? null);
+  }
+
+  aim(event) {
+    if (!this.points?.times.length) return;
+    const box = this.plot.getBoundingClientRect();
+    const share = (event.clientX - box.left - this.constructor.left) / (box.width - this.constructor.left - this.constructor.right);
+    const { from, to } = this.points;
+    const detail = share < 0 || share > 1 ? null : from + share * (to - from);
+    document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail }));
+  }
+
+  point(time) {
+    this.time = time;
+    if (!this.visible || !this.points) return;
+    const { times, from, to } = this.points;
+    let index = times.length - 1;
+    if (time !== null) {
+      while (index > 0 && Math.abs(times[index - 1] - time) <= Math.abs(times[index] - time)) index--;
+    }
+    const known = this.cores.filter(([, values]) => (values[index] ?? null) !== null);
+    const busiest = known.sort(([, one], [, other]) => other[index] - one[index]).slice(0, this.constructor.named);
+    this.legend.textContent = busiest.length
+      ? busiest.map(([number, values]) => `CPU ${number} ${Math.round(values[index])} %`).join("   ")
+      : "—";
+    this.crosshair.hidden = time === null || !times.length || times[index] < from || times[index] > to;
+    if (!this.crosshair.hidden) this.crosshair.style.transform = `translateX(${this.x(times[index])}px)`;
+  }
+});

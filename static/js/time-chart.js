@@ -1,0 +1,329 @@
+// One chart over time, drawn by Chart.js. Holds a JSON description, a plot with a canvas, and a legend
+// whose items are its lines and show the value under the crosshair, or the newest one.
+//
+// Asks with `perfwatch:points-wanted` for its points when it becomes visible, and is drawn when
+// visible, in a task of its own. Points are {times, from, to, series, low?, high?, marks, missing}
+// with times in ms; low and high make a band. Sends `perfwatch:crosshair` {time or null} to the
+// document while the pointer is over it, and follows it; with the attribute `zoom` also
+// `perfwatch:zoom` {from, to} when a stretch was dragged.
+"use strict";
+
+(() => {
+  const MINUTE = 60_000;
+  const DAY = 86_400_000;
+  const STEPS = [1000, 2000, 5000, 10_000, 15_000, 30_000, MINUTE, 2 * MINUTE, 3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE, 120 * MINUTE, 180 * MINUTE, 360 * MINUTE, 720 * MINUTE];
+  const DAYS = [1, 2, 5, 7, 14, 30, 60, 90, 180];
+  const TICKS = 5;
+  const AXIS_WIDTH = 72;
+
+  function digits(value) {
+    const size = Math.abs(value);
+    return value.toFixed(size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : 2);
+  }
+
+  // A number and its unit, by the same table as on the server.
+  function text(value, { suffix, base, prefixes, factor }) {
+    if (value === null || value === undefined) return "—";
+    value *= factor;
+    let steps = 0;
+    while (base && Math.abs(value) >= base && steps < prefixes.length - 1) {
+      value /= base;
+      steps++;
+    }
+    return `${digits(value)} ${prefixes[steps]}${suffix}`.trim();
+  }
+
+  // Ticks of bytes stand at powers of two, others at 1, 2, 5 and their tens.
+  function roundStep(range, scale) {
+    const raw = range / TICKS;
+    if (scale.base === 1024) return 2 ** Math.ceil(Math.log2(raw));
+    const power = 10 ** Math.floor(Math.log10(raw));
+    return power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
+  }
+
+  // Times at which people expect a tick: round ones on their own clock, also across a change to summer time.
+  function timeTicks(from, to) {
+    const wanted = (to - from) / TICKS;
+    const step = STEPS.find((one) => one >= wanted);
+    const ticks = [];
+    if (step) {
+      const offset = new Date(from).getTimezoneOffset() * MINUTE;
+      for (let at = Math.ceil((from - offset) / step) * step + offset; at <= to; at += step) ticks.push({ value: at });
+      return ticks;
+    }
+    const days = DAYS.find((one) => one * DAY >= wanted) ?? DAYS.at(-1);
+    const day = new Date(from);
+    day.setHours(24, 0, 0, 0);
+    for (; day.getTime() <= to; day.setDate(day.getDate() + days)) ticks.push({ value: day.getTime() });
+    return ticks;
+  }
+
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const exactClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const calendar = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+  function tickText(time, span) {
+    if (span < 5 * MINUTE) return exactClock.format(time);
+    const date = new Date(time);
+    const midnight = !date.getHours() && !date.getMinutes();
+    return span > DAY / 2 && midnight ? calendar.format(time) : clock.format(time);
+  }
+
+  function nearest(times, time) {
+    let low = 0;
+    let high = times.length - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (times[middle] < time) low = middle;
+      else high = middle;
+    }
+    return high >= 0 && Math.abs(times[high] - time) < Math.abs(times[low] - time) ? high : low;
+  }
+
+  // Dashed lines where the host rebooted or the interval changed, with what happened.
+  const marks = {
+    id: "marks",
+    afterDatasetsDraw({ ctx, chartArea: { top, bottom, left, right }, scales: { x } }, _, { element }) {
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = element.colour("muted");
+      ctx.setLineDash([4, 3]);
+      ctx.font = "11px system-ui, sans-serif";
+      ctx.textBaseline = "top";
+      for (const [time, what] of element.points.marks ?? []) {
+        const at = x.getPixelForValue(time);
+        if (at < left || at > right) continue;
+        ctx.beginPath();
+        ctx.moveTo(at, top);
+        ctx.lineTo(at, bottom);
+        ctx.stroke();
+        ctx.textAlign = at > (left + right) / 2 ? "right" : "left";
+        ctx.fillText(what, at + (ctx.textAlign === "left" ? 4 : -4), top + 2);
+      }
+      ctx.restore();
+    },
+  };
+
+  customElements.define("time-chart", class extends HTMLElement {
+    connectedCallback() {
+      this.about = JSON.parse(this.querySelector("script").textContent);
+      this.plot = this.querySelector(".plot");
+      this.lines = [...this.querySelectorAll(".legend li")].map((item) => ({
+        series: item.dataset.series,
+        colour: item.dataset.colour,
+        sign: "mirrored" in item.dataset ? -1 : 1,
+        filled: "filled" in item.dataset,
+        dashed: "dashed" in item.dataset,
+        output: item.querySelector("output"),
+      }));
+      this.crosshair = this.plot.appendChild(document.createElement("div"));
+      this.crosshair.className = "crosshair";
+      this.crosshair.hidden = true;
+      this.nothing = this.plot.appendChild(document.createElement("p"));
+      this.nothing.className = "nothing";
+      this.nothing.hidden = true;
+      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.addEventListener(type, this);
+      for (const type of ["pointermove", "pointerleave"]) this.plot.addEventListener(type, this);
+      this.watcher = new IntersectionObserver((entries) => this.see(entries.at(-1).isIntersecting), { rootMargin: "50px" });
+      this.watcher.observe(this);
+    }
+
+    disconnectedCallback() {
+      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.removeEventListener(type, this);
+      this.watcher.disconnect();
+      clearTimeout(this.task);
+      this.forget();
+    }
+
+    handleEvent(event) {
+      switch (event.type) {
+        case "perfwatch:points":
+          this.draw(event.detail);
+          break;
+        case "perfwatch:theme":
+          this.forget();
+          this.later();
+          break;
+        case "perfwatch:crosshair":
+          this.point(event.detail);
+          break;
+        case "pointermove":
+          this.aim(event);
+          break;
+        default:
+          document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail: null }));
+      }
+    }
+
+    see(visible) {
+      this.visible = visible;
+      if (!visible) return;
+      if (this.points) this.later();
+      else this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+    }
+
+    draw(points) {
+      this.points = points;
+      this.later();
+    }
+
+    later() {
+      if (!this.visible || !this.points) return;
+      clearTimeout(this.task);
+      this.task = setTimeout(() => this.update(), 0);
+    }
+
+    forget() {
+      this.chart?.destroy();
+      this.chart = undefined;
+    }
+
+    update() {
+      const { points } = this;
+      const banded = !this.about.stacked && this.lines.some((line) => points.low?.[line.series]);
+      if (this.chart && banded !== this.banded) this.forget();
+      this.banded = banded;
+      const chart = (this.chart ??= this.create());
+      const sums = this.about.stacked ? new Array(points.times.length).fill(0) : undefined;
+      this.lines.forEach((line, index) => {
+        const values = points.series[line.series];
+        const place = banded ? index * 3 : index;
+        chart.data.datasets[place].data = sums ? this.onTop(sums, values) : this.column(line, values);
+        if (!banded) return;
+        // Points that are not a summary have no band: its edges meet on the line.
+        chart.data.datasets[place + 1].data = this.column(line, points.low[line.series], values);
+        chart.data.datasets[place + 2].data = this.column(line, points.high[line.series], values);
+      });
+      chart.options.scales.x.min = points.from;
+      chart.options.scales.x.max = points.to;
+      chart.update("none");
+      this.sayNothing();
+      this.point(this.time ?? null);
+    }
+
+    column({ sign }, values, instead) {
+      return this.points.times.map((time, at) => {
+        const value = values?.[at] ?? instead?.[at] ?? null;
+        return { x: time, y: value === null ? null : value * sign };
+      });
+    }
+
+    // Chart.js can stack too, but keeps a sum for each time it ever saw: the page would grow for ever.
+    onTop(sums, values) {
+      return this.points.times.map((time, at) => {
+        const value = values?.[at] ?? null;
+        return { x: time, y: value === null ? null : (sums[at] += value) };
+      });
+    }
+
+    sayNothing() {
+      const { points, lines } = this;
+      const something = lines.some((line) => points.series[line.series]?.some((value) => value !== null));
+      this.nothing.hidden = something;
+      if (something) return;
+      const collector = lines[0]?.series.split(".")[0];
+      this.nothing.textContent = points.missing?.[collector] ?? (points.times.length ? "Nothing measured in this range" : "No samples in this range");
+    }
+
+    // The pointer is at a time: all charts of the page show what was then.
+    aim(event) {
+      if (!this.chart || !this.points.times.length) return;
+      const { left, right } = this.chart.chartArea;
+      const x = event.clientX - this.plot.getBoundingClientRect().left;
+      const detail = x < left || x > right ? null : this.chart.scales.x.getValueForPixel(x);
+      document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail }));
+    }
+
+    // The legend is the table of values: under the crosshair, else the newest.
+    point(time) {
+      this.time = time;
+      if (!this.visible || !this.chart) return;
+      const { points } = this;
+      const index = time === null ? points.times.length - 1 : nearest(points.times, time);
+      for (const { series, output } of this.lines) {
+        const value = points.series[series]?.[index] ?? null;
+        const [low, high] = [points.low?.[series]?.[index] ?? value, points.high?.[series]?.[index] ?? value];
+        output.textContent = text(value, this.about.scale);
+        output.title = low === high ? "" : `${text(low, this.about.scale)} to ${text(high, this.about.scale)}`;
+      }
+      const at = points.times[index];
+      this.crosshair.hidden = time === null || at === undefined || at < points.from || at > points.to;
+      if (this.crosshair.hidden) return;
+      const x = this.chart.scales.x.getPixelForValue(at);
+      this.crosshair.style.transform = `translateX(${x}px)`;
+      this.crosshair.dataset.time = points.to - points.from > DAY / 2 ? moment.format(at) : exactClock.format(at);
+      this.crosshair.classList.toggle("left", x > this.plot.clientWidth / 2);
+    }
+
+    colour(name) {
+      this.style_ ??= getComputedStyle(document.documentElement);
+      return this.style_.getPropertyValue(`--${name}`).trim();
+    }
+
+    datasets() {
+      const { stacked } = this.about;
+      return this.lines.flatMap((line, index) => {
+        const colour = this.colour(line.colour);
+        const drawn = {
+          data: [],
+          borderColor: colour,
+          backgroundColor: `${colour}${stacked ? "b3" : "33"}`,
+          fill: stacked && index ? "-1" : stacked || (line.filled && !this.banded) ? "origin" : false,
+          borderWidth: stacked ? 1 : 1.5,
+          borderDash: line.dashed ? [5, 3] : [],
+        };
+        if (!this.banded) return [drawn];
+        const edge = { data: [], borderWidth: 0, backgroundColor: `${colour}33`, fill: false };
+        return [drawn, edge, { ...edge, fill: "-1" }];
+      });
+    }
+
+    create() {
+      const { about } = this;
+      this.style_ = undefined;
+      const muted = this.colour("muted");
+      const line = this.colour("line");
+      return new Chart(this.querySelector("canvas"), {
+        type: "line",
+        data: { datasets: this.datasets() },
+        plugins: [marks],
+        options: {
+          animation: false,
+          parsing: false,
+          normalized: true,
+          responsive: true,
+          maintainAspectRatio: false,
+          events: [],
+          layout: { padding: { right: 10 } },
+          font: { family: "system-ui, sans-serif", size: 12 },
+          elements: { point: { radius: 0 }, line: { tension: 0 } },
+          scales: {
+            x: {
+              type: "linear",
+              grid: { color: line },
+              border: { display: false },
+              ticks: { color: muted, maxRotation: 0, autoSkip: true, autoSkipPadding: 12, callback: (value) => tickText(value, this.points.to - this.points.from) },
+              afterBuildTicks: (axis) => { axis.ticks = timeTicks(axis.min, axis.max); },
+            },
+            y: {
+              min: this.lines.some((one) => one.sign < 0) ? undefined : 0,
+              max: about.maximum ?? undefined,
+              // An idle host shows a calm line, not noise blown up to the full height.
+              suggestedMax: about.maximum ? undefined : about.scale.base === 1024 ? 1024 : 1,
+              grid: { color: line },
+              border: { display: false },
+              ticks: { color: muted, callback: (value) => text(Math.abs(value), about.scale) },
+              afterBuildTicks: (axis) => {
+                const step = about.maximum === 100 ? 25 : roundStep(axis.max - axis.min, about.scale);
+                axis.ticks = [];
+                for (let at = Math.ceil(axis.min / step) * step; at <= axis.max; at += step) axis.ticks.push({ value: at });
+              },
+              afterFit: (axis) => { axis.width = AXIS_WIDTH; },
+            },
+          },
+          plugins: { legend: { display: false }, tooltip: { enabled: false }, marks: { element: this } },
+        },
+      });
+    }
+  });
+})();
