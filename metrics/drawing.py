@@ -1,6 +1,5 @@
 """From the catalogue to the charts of one page: which devices are drawn, and what is left out."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -9,7 +8,7 @@ from metrics.charts import CHARTS, COLOURS, DEVICES, MOST_LINES, Chart, Devices,
 from metrics.collectors import devices, lookup
 from metrics.collectors.fields import Field
 from metrics.formats import SCALES
-from metrics.series import declared, unit_of
+from metrics.series import declared, natural, unit_of
 from metrics.tiles import missing
 
 LOOKED_AT = 60
@@ -128,11 +127,4 @@ def kinds(*, strips: bool) -> list[Devices]:
         kind
         for kind in DEVICES
         if strips or not any(chart.strip for chart in CHARTS if chart.devices is kind)
-    ]
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts sd2 before sd10."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
     ]

@@ -1,4 +1,4 @@
-"""The tables `metrics_snapshot`, `config` and `archive_policy`."""
+"""The tables `metrics_snapshot`, `metrics_rollup`, `config` and `archive_policy`."""
 
 from typing import Any
 
@@ -31,6 +31,31 @@ class MetricsSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric_type} {self.timestamp:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Rollup(models.Model):
+    """What one collector's series were in one stretch of time: a chunk of slots.
+
+    Made of snapshots, and made again by `manage.py backfill rollups`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    resolution = models.IntegerField()
+    collector = models.CharField(max_length=50)
+    start = models.DateTimeField()
+    data = models.JSONField(encoder=CompactEncoder)
+
+    class Meta:
+        db_table = "metrics_rollup"
+        verbose_name = "roll-up"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["resolution", "collector", "start"], name="uq_metrics_rollup"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.collector} {self.resolution} s {self.start:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Config(models.Model):

@@ -1,6 +1,7 @@
 """SQL: one method for each screen's or job's need."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -8,7 +9,8 @@ from django.db import connection, models
 from django.db.models.functions import Cast
 
 from metrics.configuration import sampling_interval
-from metrics.models import AGGREGATED, Config, MetricsSnapshot
+from metrics.json_paths import Path, extraction
+from metrics.models import AGGREGATED, Config, MetricsSnapshot, Rollup
 
 
 class Row(NamedTuple):
@@ -17,6 +19,17 @@ class Row(NamedTuple):
     id: int
     timestamp: datetime
     data: dict[str, Any]
+
+
+class Columns(NamedTuple):
+    """Where a chunk begins, its samples, seconds and intervals by slot, and columns by series.
+
+    A series that the chunk does not have has no columns: None.
+    """
+
+    start: int
+    header: tuple[list[int], list[float], list[float]]
+    series: dict[str, dict[str, list[Any]] | None]
 
 
 class Rows(NamedTuple):
@@ -56,6 +69,70 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         """Return the row that was stored last: a clock set back cannot hide staleness."""
         return self.order_by("-id")._read(1)
 
+    def between(self, start: datetime, end: datetime | None) -> Self:
+        """Keep what was sampled from `start` on and before `end`."""
+        found = self.filter(timestamp__gte=start)
+        return found if end is None else found.filter(timestamp__lt=end)
+
+    def documents(self, limit: int | None = None) -> list[tuple[float, dict[str, Any]]]:
+        """Return the oldest `limit` documents with the second of the epoch of each."""
+        values = self.order_by("timestamp", "id").values_list("timestamp", "metric_data")[:limit]
+        return [(timestamp.timestamp(), data) for timestamp, data in values]
+
+    def latest_documents(self, limit: int) -> list[dict[str, Any]]:
+        """Return the youngest `limit` documents, youngest first."""
+        rows = self.order_by("-timestamp", "-id").values_list("metric_data", flat=True)
+        return list(rows[:limit])
+
+    def first_moment(self) -> datetime | None:
+        """Return when the oldest was sampled."""
+        return self.order_by("timestamp").values_list("timestamp", flat=True).first()
+
+    def last_moment(self) -> datetime | None:
+        """Return when the youngest was sampled."""
+        return self.order_by("-timestamp").values_list("timestamp", flat=True).first()
+
+    def highest_id(self) -> int | None:
+        """Return the highest id."""
+        return self.order_by("-id").values_list("id", flat=True).first()
+
+    def since_id(self, id: int, limit: int) -> list[tuple[int, datetime]]:
+        """Return id and time of the first `limit` rows above `id`."""
+        return list(self.filter(id__gt=id).order_by("id").values_list("id", "timestamp")[:limit])
+
+    def of_samples(self, ids: Iterable[int]) -> list[int]:
+        """Return those of the ids whose documents are single samples, not downsampled ones."""
+        chosen = list(ids)
+        if not chosen:
+            return []
+        rows = self.filter(id__in=chosen, metric_data__downsampled__isnull=True)
+        return list(rows.values_list("id", flat=True))
+
+    def readings(
+        self, paths: Sequence[Path], start: datetime, end: datetime, limit: int
+    ) -> list[tuple[float, dict[str, Any]]]:
+        """Return what the youngest `limit` documents of a stretch hold at these paths.
+
+        Oldest first: the second of the epoch and a document of these values alone.
+        """
+        wanted = extraction("metric_data", paths)
+        # Documents are opened only once it is decided which rows they are of.
+        epoch = _EPOCH[connection.vendor]("timestamp")
+        sql = (
+            f"SELECT at, {wanted.select} FROM (SELECT id, {epoch} AS at, metric_data"  # noqa: S608
+            " FROM metrics_snapshot WHERE metric_type = %s AND timestamp >= %s AND timestamp < %s"
+            f" ORDER BY timestamp DESC, id DESC LIMIT %s) AS chosen {wanted.lateral}"
+            " ORDER BY at, id"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*wanted.parameters, AGGREGATED, _sql(start), _sql(end), limit])
+            rows = cursor.fetchall()
+        return [(float(at), _sparse(paths, wanted.values(texts))) for at, *texts in rows]
+
+    def number_of(self, limit: int) -> int:
+        """Return how many there are, counting up to `limit`."""
+        return self.order_by().values("id")[:limit].count()
+
     def _read(self, limit: int) -> Rows:
         sampling = models.Subquery(Config.objects.filter(key="sampling").values("value"))
         values = self.annotate(sampling=Cast(sampling, models.TextField())).values_list(
@@ -69,6 +146,114 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 def snapshots() -> SnapshotQuerySet:
     """Return all snapshots of PerfWatch's own type."""
     return SnapshotQuerySet(MetricsSnapshot).filter(metric_type=AGGREGATED)
+
+
+class RollupQuerySet(models.QuerySet[Rollup]):
+    """Chunks of roll-ups."""
+
+    def chunks(self, resolution: int, start: datetime) -> dict[str, dict[str, Any]]:
+        """Return the chunks of all collectors that begin at `start`."""
+        rows = self.filter(resolution=resolution, start=start)
+        return dict(rows.values_list("collector", "data"))
+
+    def between(self, resolution: int, start: datetime, end: datetime | None = None) -> Self:
+        """Keep the chunks that begin from `start` on and before `end`."""
+        rows = self.filter(resolution=resolution, start__gte=start)
+        return rows if end is None else rows.filter(start__lt=end)
+
+    def data(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
+        """Yield collector, start and data of the chunks, oldest first."""
+        rows = self.order_by("start").values_list("collector", "start", "data")
+        for collector, start, data in rows.iterator(chunk_size=100):
+            yield collector, round(start.timestamp()), data
+
+    def columns(
+        self,
+        resolution: int,
+        collectors: Sequence[str],
+        names: Sequence[str],
+        start: datetime,
+        end: datetime,
+    ) -> list[Columns]:
+        """Return the columns of some series from the chunks that begin in a stretch."""
+        paths: list[Path] = [("n",), ("seconds",), ("interval",), *(("s", name) for name in names)]
+        wanted = extraction("data", paths)
+        marks = ", ".join(["%s"] * len(collectors))
+        sql = (
+            f"SELECT {_EPOCH[connection.vendor]('start')}, {wanted.select}"  # noqa: S608
+            f" FROM metrics_rollup {wanted.lateral} WHERE resolution = %s"
+            f" AND collector IN ({marks}) AND start >= %s AND start < %s ORDER BY start"
+        )
+        limits = [resolution, *collectors, _sql(start), _sql(end)]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*wanted.parameters, *limits])
+            found = [(int(at), wanted.values(texts)) for at, *texts in cursor.fetchall()]
+        return [
+            Columns(at, (n, seconds, interval), dict(zip(names, columns, strict=True)))
+            for at, (n, seconds, interval, *columns) in found
+        ]
+
+    def names(self, collector: str, spans: Sequence[tuple[int, datetime, datetime]]) -> set[str]:
+        """Return the series of a collector in chunks: resolution, and from when to when."""
+        each, table = {
+            "postgresql": ("key", "CROSS JOIN LATERAL jsonb_object_keys(data->'s') AS names(key)"),
+            "sqlite": ("names.key", "CROSS JOIN json_each(data, '$.s') AS names"),
+        }[connection.vendor]
+        sql = (
+            f"SELECT DISTINCT {each} FROM metrics_rollup {table} WHERE collector = %s AND ("  # noqa: S608
+            + " OR ".join(["resolution = %s AND start >= %s AND start < %s"] * len(spans))
+            + ")"
+        )
+        limits = [limit for one, start, end in spans for limit in (one, _sql(start), _sql(end))]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [collector, *limits])
+            return {name for (name,) in cursor.fetchall()}
+
+    def first_start(self) -> datetime | None:
+        """Return where the oldest chunk begins."""
+        return self.order_by("start").values_list("start", flat=True).first()
+
+    def last_start(self) -> datetime | None:
+        """Return where the newest chunk begins."""
+        return self.order_by("-start").values_list("start", flat=True).first()
+
+    def put(self, resolution: int, start: datetime, data: Mapping[str, Any]) -> None:
+        """Write the chunks of some collectors that begin at `start`, over those that are there."""
+        self.bulk_create(
+            (
+                Rollup(resolution=resolution, collector=collector, start=start, data=chunk)
+                for collector, chunk in data.items()
+            ),
+            update_conflicts=True,
+            unique_fields=["resolution", "collector", "start"],
+            update_fields=["data"],
+        )
+
+
+_EPOCH: dict[str, Callable[[str], str]] = {
+    "postgresql": lambda column: f"extract(epoch FROM {column})",
+    "sqlite": lambda column: f"strftime('%%s', {column}) + ('0' || substr({column}, 20))",
+}
+
+
+def _sql(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _sparse(paths: Sequence[Path], values: Sequence[Any]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for (*parents, last), value in zip(paths, values, strict=True):
+        if value is not None:
+            target = document
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+    return document
+
+
+def rollups() -> RollupQuerySet:
+    """Return all roll-ups."""
+    return RollupQuerySet(Rollup)
 
 
 def settings_of(*keys: str) -> dict[str, Any]:

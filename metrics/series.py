@@ -1,6 +1,7 @@
 """Arithmetic of series: from snapshots to columns that a chart draws. Pure."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -129,6 +130,75 @@ def _reader(series: str) -> Callable[[Mapping[str, Any]], Any]:
     if field is None or field.kind is not Kind.DELTA:
         return read
     return lambda data: as_drawn(field, read(data), data)
+
+
+class Statistics(NamedTuple):
+    """Of one series over a range; `p95` is of the means that are shown, not of all samples."""
+
+    minimum: float | None
+    mean: float | None
+    p95: float | None
+    maximum: float | None
+    last: float | None
+
+
+def statistics(
+    means: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    mean: float | None,
+) -> Statistics:
+    """Return the statistics of the points' means, minima and maxima.
+
+    `mean` is that of all samples; without it, and without minima, those of the points take its
+    place.
+    """
+    shown = [value for value in means if value is not None]
+    if not shown:
+        return Statistics(None, None, None, None, None)
+    return Statistics(
+        minimum=min((value for value in low if value is not None), default=min(shown)),
+        mean=math.fsum(shown) / len(shown) if mean is None else mean,
+        p95=percentile(shown, 95),
+        maximum=max((value for value in high if value is not None), default=max(shown)),
+        last=shown[-1],
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value that `percent` of the values do not exceed (nearest rank)."""
+    rank = math.ceil(len(values) * percent / 100)
+    return sorted(values)[max(rank, 1) - 1]
+
+
+def short_holes(n: Sequence[int], interval: Sequence[float], step: int) -> list[int]:
+    """Return the points without samples that are no gap: the samples around them are near enough.
+
+    Where points are as close as samples, a sample that came a moment late leaves a point empty.
+    """
+    holes: list[int] = []
+    last = None
+    for index, samples in enumerate(n):
+        if not samples:
+            continue
+        if last is not None and (index - last) * step <= GAP * interval[index]:
+            holes += range(last + 1, index)
+        last = index
+    return holes
+
+
+def bridged(values: Sequence[float | None], holes: Sequence[int]) -> list[float | None]:
+    """Return the values with those at `holes` taken from the point before."""
+    found = list(values)
+    for index in holes:
+        found[index] = found[index - 1]
+    return found
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """Return what sorts names as people do: core 2 before core 10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def interval_of(data: Mapping[str, Any]) -> float | None:

@@ -2,13 +2,20 @@
 
 import functools
 import logging
+import time
 from typing import Any
 
 from celery import shared_task
 from celery.exceptions import WorkerShutdown
+from django.db import Error as DatabaseFault
+from django.db import close_old_connections
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerFault
 
+from metrics import rollups
 from metrics.lock import lock_database
 from metrics.models import Config
+from metrics.patience import impatient
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
 from metrics.system_info import system_info
@@ -46,3 +53,39 @@ def sample(due: float, interval: int, features: dict[str, Any] | None = None, **
         store().put(sampler().sample(due=due, interval=interval, features=features))
     except Ended as error:
         raise WorkerShutdown(1) from error
+
+
+CHAIN_SECONDS = 30.0
+
+
+class _Chain:
+    """Steps of which each queues the next one. A second chain would only double the load."""
+
+    busy_until = 0.0
+    complaint = ""
+
+
+@shared_task(name="metrics.tasks.roll_up", ignore_result=True)  # type: ignore[untyped-decorator]
+def roll_up(follows: bool = False, **_: Any) -> None:
+    """Do one step of rolling up and, where there is more to do, queue the next one.
+
+    Beat sends the first; `follows` marks those that a step queued.
+    """
+    if not follows and time.monotonic() < _Chain.busy_until:
+        return
+    _Chain.busy_until = 0.0
+    try:
+        close_old_connections()
+        with impatient():
+            more = rollups.step(timezone.now())
+        _Chain.complaint = ""
+        if more:
+            roll_up.apply_async(kwargs={"follows": True})
+            _Chain.busy_until = time.monotonic() + CHAIN_SECONDS
+    except BrokerFault:
+        pass  # beat says that the broker is away
+    except DatabaseFault as error:
+        complaint = str(error).strip().partition("\n")[0]
+        if complaint != _Chain.complaint:
+            log.warning("Roll-ups wait until the next minute: %s", complaint)
+        _Chain.complaint = complaint

@@ -228,6 +228,10 @@ SAMPLING_QUEUE = "sampling"
 MAINTENANCE_QUEUE = "maintenance"
 CELERY_TASK_DEFAULT_QUEUE = MAINTENANCE_QUEUE
 CELERY_TASK_ROUTES = {"metrics.tasks.sample": {"queue": SAMPLING_QUEUE}}
+# The worker that does it may be away: what it missed, the next message finds.
+CELERY_BEAT_SCHEDULE = {
+    "roll-up": {"task": "metrics.tasks.roll_up", "schedule": 60.0, "options": {"expires": 60}}
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"

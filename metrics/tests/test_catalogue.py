@@ -1,4 +1,4 @@
-"""The four tables as the database describes them, beside the specification."""
+"""The tables as the database describes them, beside the specification and the roll-ups."""
 
 import re
 
@@ -41,6 +41,13 @@ COLUMNS = {
         downsample_after_days  integer                   NOT NULL  7
         downsample_interval    varchar(20)               NOT NULL  '1 hour'
     """,
+    "metrics_rollup": """
+        id          bigint                    NOT NULL  auto-increment
+        resolution  integer                   NOT NULL  -
+        collector   varchar(50)               NOT NULL  -
+        start       timestamp with time zone  NOT NULL  -
+        data        jsonb                     NOT NULL  -
+    """,
 }
 EXTRA = {"users": {"is_active", "is_staff", "is_superuser"}}  # what Django's auth adds
 
@@ -63,6 +70,10 @@ INDEXES = {
     """,
     "archive_policy": """
         archive_policy_pkey  id  PRIMARY KEY
+    """,
+    "metrics_rollup": """
+        metrics_rollup_pkey  id                            PRIMARY KEY
+        uq_metrics_rollup    resolution, collector, start  UNIQUE
     """,
 }
 TABLES = sorted(COLUMNS)
@@ -185,7 +196,7 @@ def test_sqlite_has_the_indexes_of_the_specification(sqlite, table):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_sqlite_has_no_foreign_keys_in_the_four_tables(sqlite, table):
+def test_sqlite_has_no_foreign_keys_in_the_tables(sqlite, table):
     assert ask(f"PRAGMA foreign_key_list({table})") == []
 
 

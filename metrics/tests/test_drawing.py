@@ -1,7 +1,8 @@
 import pytest
 
 from metrics.charts import CHARTS, DISKS, FILESYSTEMS
-from metrics.drawing import Choice, choose, is_there, lines_of, maximum_of, most_drawn, natural
+from metrics.drawing import Choice, choose, is_there, lines_of, maximum_of, most_drawn
+from metrics.series import natural
 from metrics.tests.builders import document
 
 

@@ -8,13 +8,14 @@ from django.db.migrations.executor import MigrationExecutor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-INITIAL, INDEXES, FIELDS, DEFAULTS = (
+INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP = (
     "0001_initial_schema",
     "0002_add_indexes",
     "0003_archive_policy_fields",
     "0004_default_settings",
+    "0005_rollup",
 )
-TABLES = ("archive_policy", "config", "metrics_snapshot", "users")
+TABLES = ("archive_policy", "config", "metrics_rollup", "metrics_snapshot", "users")
 TIME = "2026-01-21 10:30:00+00:00"
 SNAPSHOT_INDEXES = {"ix_metrics_snapshot_timestamp", "idx_metrics_type_timestamp"}
 
@@ -119,7 +120,7 @@ def names(app):
 
 
 def test_the_migrations_are_named_and_divided_as_specified():
-    assert names("metrics")[:4] == [INITIAL, INDEXES, FIELDS, DEFAULTS]
+    assert names("metrics")[:5] == [INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP]
     assert names("accounts")[:1] == [INITIAL]
 
 
@@ -159,6 +160,22 @@ def test_a_policy_inserted_after_the_way_back_gets_an_unused_id():
     insert_policy(90)
     ids = [id for (id,) in run("SELECT id FROM archive_policy ORDER BY id")]
     assert len(ids) == len(set(ids)) == 3
+
+
+def test_rollups_go_and_come_back_without_touching_what_they_are_made_of():
+    insert_rows()
+    before = contents()
+    insert = (
+        "INSERT INTO metrics_rollup (resolution, collector, start, data)"
+        " VALUES (60, 'cpu', %s, '{}')"
+    )
+    run(insert, TIME)
+    migrate("metrics", DEFAULTS)
+    assert not exists("metrics_rollup")
+    assert contents() == before
+    migrate("metrics", ROLLUP)
+    assert run("SELECT count(*) FROM metrics_rollup") == [(0,)]
+    run(insert, TIME)
 
 
 def test_metrics_goes_to_nothing_and_comes_back():

@@ -1,0 +1,306 @@
+"""Samples, and slots of finer buckets, summed up in buckets of equal length. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from metrics.collectors import FIELDS, field_of, getter
+from metrics.collectors.base import Json
+from metrics.collectors.fields import Field, Kind
+
+MEANS = (Kind.GAUGE, Kind.RATE)
+QUOTIENTS = (Kind.RATIO, Kind.DELTA)
+LASTS = (Kind.COUNTER, Kind.CAPACITY)
+
+Read = Callable[[Mapping[str, Json]], Json]
+Readings = Callable[[Mapping[str, Json]], Iterable[tuple["Series", Json]]]
+
+
+class Series(NamedTuple):
+    """A declared field of one device: its name, and how to read its inputs from a document."""
+
+    name: str
+    field: Field
+    path: tuple[str, ...]
+    read: Read
+    inputs: "tuple[Series, ...]" = ()
+    """Numerator and denominator of a ratio."""
+
+    @property
+    def scale(self) -> float:
+        """Return the factor of a ratio; 1 for all others."""
+        return self.field.ratio.scale if self.field.ratio else 1.0
+
+    @property
+    def collector(self) -> str:
+        """Return the part of the document that the series belongs to."""
+        return self.name.partition(".")[0]
+
+
+@lru_cache(maxsize=4096)
+def series_of(name: str) -> Series | None:
+    """Return what `name` is a series of; None for undeclared names, for text and for flags."""
+    field = field_of(name)
+    if field is None or field.kind is Kind.STATE or (field.path == name and "*" in name):
+        return None
+    prefix, star, leaf = field.path.partition("*")
+    device = name[len(prefix) : len(name) - len(leaf)] if star else ""
+    parents = prefix.removesuffix(".").split(".")
+    path = [*parents, device, *([leaf[1:]] if leaf else [])] if star else name.split(".")
+    ratio = field.ratio
+    inputs = [ratio.numerator, ratio.denominator] if ratio else []
+    found = [series_of(one.replace("*", device)) for one in inputs]
+    return Series(name, field, tuple(path), getter(name), tuple(one for one in found if one))
+
+
+class Sums:
+    """One series by bucket: the mean is total / weight.
+
+    The weight is the number of samples or, of ratios and deltas, the denominator or the seconds.
+    `last` is in use for counters and capacities, which nothing else is said of.
+    """
+
+    __slots__ = ("high", "is_last", "is_quotient", "last", "low", "total", "weight")
+
+    def __init__(self, kind: Kind, count: int) -> None:
+        self.is_last = kind in LASTS
+        self.is_quotient = kind in QUOTIENTS
+        self.last: list[Json] = [None] * count
+        self.weight: list[float] = [0] * count
+        self.total: list[float] = [0] * count
+        self.low: list[Json] = [None] * count
+        self.high: list[Json] = [None] * count
+
+    def add(self, index: int, weight: float, total: float, low: float, high: float) -> None:
+        """Add to one bucket."""
+        if not self.weight[index]:
+            self.low[index], self.high[index] = low, high
+        else:
+            self.low[index] = min(self.low[index], low)
+            self.high[index] = max(self.high[index], high)
+        self.weight[index] += weight
+        self.total[index] += total
+
+    def mean(self, index: int) -> Json:
+        """Return the mean of one bucket, without a ratio's scale; the last value of counters."""
+        if self.is_last:
+            return self.last[index]
+        return self.total[index] / self.weight[index] if self.weight[index] else None
+
+
+class Sample(NamedTuple):
+    """What a document says of the samples that it stands for.
+
+    `span` is how far it is to the next document; `folded` is what a downsampled one says more.
+    """
+
+    samples: int
+    interval: float
+    span: float
+    folded: Mapping[str, Json] | None
+
+
+def sample_of(document: Mapping[str, Json]) -> Sample:
+    """Return what is known of a document; 0 seconds where it does not say its interval."""
+    sampler = document.get("sampler")
+    interval = sampler.get("interval_seconds") if isinstance(sampler, Mapping) else None
+    seconds = max(number(interval) or 0, 0)
+    folded = document.get("downsampled")
+    if not isinstance(folded, Mapping):
+        return Sample(1, seconds, seconds, None)
+    count = int(number(folded.get("samples")) or 1)
+    return Sample(max(count, 1), seconds, number(folded.get("bucket_seconds")) or seconds, folded)
+
+
+def number(value: Json) -> float | None:
+    """Return a number, None for all else; true and false are none."""
+    return value if type(value) is float or type(value) is int else None
+
+
+@dataclass
+class Header:
+    """What all series of a bucket share: samples, seconds that they cover, longest interval."""
+
+    n: list[int]
+    seconds: list[float]
+    interval: list[float]
+
+
+class Buckets:
+    """`count` buckets of `step` seconds from `start` on (seconds of the epoch).
+
+    What is added later must not be older, as far as counters and capacities are concerned.
+    """
+
+    def __init__(self, start: int, step: int, count: int) -> None:
+        self.start, self.step, self.count = start, step, count
+        self.header = Header([0] * count, [0] * count, [0] * count)
+        self.series: dict[str, Sums] = {}
+
+    def sums(self, series: Series) -> Sums:
+        """Return the sums of a series, empty ones if it is new."""
+        found = self.series.get(series.name)
+        if found is None:
+            found = self.series[series.name] = Sums(series.field.kind, self.count)
+        return found
+
+    def add(self, moment: float, document: Mapping[str, Json], read: Readings) -> None:
+        """Add a snapshot; what is outside of all buckets is left out."""
+        index = int((moment - self.start) // self.step)
+        if not 0 <= index < self.count:
+            return
+        sample = sample_of(document)
+        self._count(index, sample.samples, sample.samples * sample.interval, sample.span)
+        simple = sample.folded is None
+        known = self.series
+        for series, value in read(document):
+            if not (type(value) is float or type(value) is int):
+                continue
+            sums = known.get(series.name) or self.sums(series)
+            if sums.is_last:
+                sums.last[index] = value
+            elif simple and not sums.is_quotient:
+                sums.add(index, 1, value, value, value)
+            elif parts := contribution(series, value, document, sample):
+                sums.add(index, *parts)
+
+    def _count(self, index: int, samples: int, seconds: float, span: float) -> None:
+        header = self.header
+        header.n[index] += samples
+        header.seconds[index] += seconds
+        header.interval[index] = max(header.interval[index], span)
+
+    def add_header(self, slots: "Slots") -> None:
+        """Add what a chunk says of all its series."""
+        header = slots.header
+        for slot, index in slots.pairs:
+            if header.n[slot]:
+                self._count(index, header.n[slot], header.seconds[slot], header.interval[slot])
+
+    def add_slots(self, slots: "Slots", name: str, kind: Kind, columns: Mapping[str, Any]) -> None:
+        """Add the columns of one series of a chunk."""
+        sums = self.series.get(name)
+        if sums is None:
+            sums = self.series[name] = Sums(kind, self.count)
+        if "last" in columns:
+            last = columns["last"]
+            for slot, index in slots.pairs:
+                if last[slot] is not None:
+                    sums.last[index] = last[slot]
+            return
+        low, high = columns["min"], columns["max"]
+        if "avg" in columns:
+            value, weight = columns["avg"], columns.get("n", slots.header.n)
+        else:
+            value, weight = columns["num"], columns.get("den", slots.header.seconds)
+        is_mean = "avg" in columns
+        for slot, index in slots.pairs:
+            if (one := value[slot]) is not None:
+                much = weight[slot]
+                sums.add(index, much, one * much if is_mean else one, low[slot], high[slot])
+
+
+class Slots(NamedTuple):
+    """Slots of a chunk, each with the bucket that it falls into."""
+
+    header: Header
+    pairs: list[tuple[int, int]]
+
+
+def slots_of(
+    chunk_start: int, seconds: int, header: Header, buckets: Buckets, span: tuple[int, int]
+) -> Slots:
+    """Return the slots of a chunk that lie in `span` and fall into one of the buckets."""
+    since, until = span
+    offset, per = chunk_start - buckets.start, buckets.step
+    since, until = max(since, buckets.start), min(until, buckets.start + buckets.count * per)
+    first = max(0, -((chunk_start - since) // seconds))
+    end = min(len(header.n), -((chunk_start - until) // seconds))
+    return Slots(header, [(slot, (offset + slot * seconds) // per) for slot in range(first, end)])
+
+
+def contribution(
+    series: Series, value: float, document: Mapping[str, Json], sample: Sample
+) -> tuple[float, float, float, float] | None:
+    """Return weight, total, lowest and highest of one document; None where it says nothing."""
+    folded = sample.folded
+    count = sample.samples if folded is None else _mirrored(series, folded, "n", sample.samples)
+    low = value if folded is None else _mirrored(series, folded, "min", value)
+    high = value if folded is None else _mirrored(series, folded, "max", value)
+    if count <= 0:
+        return None
+    if series.inputs:
+        numerator, denominator = (one.read(document) for one in series.inputs)
+        numerator, denominator = number(numerator), number(denominator)
+        if numerator is None or denominator is None or denominator <= 0:
+            return None
+        if folded is None:
+            low = high = series.scale * numerator / denominator
+        return denominator * count, numerator * count, low, high
+    if series.field.kind is Kind.DELTA:
+        seconds = sample.interval
+        if not seconds:
+            return None
+        return seconds * count, value * count, low / seconds, high / seconds
+    return count, value * count, low, high
+
+
+def _mirrored(series: Series, folded: Mapping[str, Json], name: str, default: float) -> float:
+    mirror = folded.get(name)
+    found = number(series.read(mirror)) if isinstance(mirror, Mapping) else None
+    return default if found is None else found
+
+
+def chosen(names: Iterable[str]) -> Readings:
+    """Return what reads these series from a document."""
+    found = [series for name in names if (series := series_of(name))]
+    return lambda document: [(series, series.read(document)) for series in found]
+
+
+@cache
+def _plan() -> list[tuple[list[str], list[tuple[str, Series]], list[tuple[str, str]]]]:
+    """Fields by the object that holds them: its path, its own fields, and those of its devices.
+
+    Of devices there is what stands before and behind their name.
+    """
+    plan: dict[tuple[str, ...], tuple[list[tuple[str, Series]], list[tuple[str, str]]]] = {}
+    for field in FIELDS:
+        if field.kind is Kind.STATE:
+            continue
+        prefix, star, leaf = field.path.partition("*")
+        if star:
+            parents = prefix.removesuffix(".").split(".")
+            plan.setdefault(tuple(parents), ([], []))[1].append((prefix, leaf))
+        elif series := series_of(field.path):
+            *parents, last = field.path.split(".")
+            plan.setdefault(tuple(parents), ([], []))[0].append((last, series))
+    return [(list(parents), own, devices) for parents, (own, devices) in plan.items()]
+
+
+@lru_cache(maxsize=16_384)
+def _of_device(prefix: str, name: str, leaf: str) -> Series | None:
+    return series_of(f"{prefix}{name}{leaf}")
+
+
+def all_series(document: Mapping[str, Json]) -> Iterator[tuple[Series, Json]]:
+    """Yield every declared series of a document with its value, devices and cores included."""
+    for parents, own, devices in _plan():
+        values: Json = document
+        for parent in parents:
+            values = values.get(parent) if isinstance(values, Mapping) else None
+        if not values:
+            continue
+        if isinstance(values, list):
+            values = {str(number): value for number, value in enumerate(values)}
+        for last, series in own:
+            value = values.get(last)
+            if value is not None:
+                yield series, value
+        for prefix, leaf in devices:
+            for name, value in values.items():
+                inner = value
+                if leaf:
+                    inner = value.get(leaf[1:]) if isinstance(value, Mapping) else None
+                if inner is not None and (found := _of_device(prefix, name, leaf)):
+                    yield found, inner

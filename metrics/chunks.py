@@ -1,0 +1,105 @@
+"""What a row of roll-ups holds, written and read: columns of slots by series. Pure.
+
+A chunk is `{"n": […], "seconds": […], "interval": […], "s": {series: columns}}`. Columns are `avg`,
+`min`, `max` and, where it is not the slot's, `n`; of ratios and deltas `num`, `min`, `max` and
+`den`, left out where it is the slot's seconds; of counters and capacities `last`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from metrics.buckets import Buckets, Header, Sums
+from metrics.collectors import FIELDS
+from metrics.collectors.base import Json
+from metrics.collectors.fields import Kind
+
+COLLECTORS = tuple(
+    dict.fromkeys(f.path.partition(".")[0] for f in FIELDS if f.kind is not Kind.STATE)
+)
+"""The parts of a document that have series: each is a row of every chunk."""
+
+Columns = dict[str, list[Json]]
+Chunk = dict[str, Any]
+
+
+def header_of(chunk: Mapping[str, Json]) -> Header:
+    """Return what a chunk says of all its series."""
+    return Header(chunk["n"], chunk["seconds"], chunk["interval"])
+
+
+def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: Buckets) -> Chunk:
+    """Return a chunk of `length` slots in which those from `first` on are the new buckets."""
+    old = header_of(chunk) if chunk else Header([0] * length, [0] * length, [0] * length)
+    before, behind = slice(0, first), slice(first + new.count, None)
+    header = Header(
+        [*old.n[before], *new.header.n, *old.n[behind]],
+        [*old.seconds[before], *map(_short, new.header.seconds), *old.seconds[behind]],
+        [*old.interval[before], *map(_short, new.header.interval), *old.interval[behind]],
+    )
+    columns = {name: _opened(one, old) for name, one in (chunk["s"] if chunk else {}).items()}
+    fresh = {
+        name: _columns(sums, new.count)
+        for name, sums in new.series.items()
+        if name.partition(".")[0] == collector
+    }
+    series = {}
+    for name in sorted(columns.keys() | fresh.keys()):
+        one, other = columns.get(name, {}), fresh.get(name, {})
+        merged = {
+            column: [
+                *one.get(column, [None] * length)[before],
+                *other.get(column, [None] * new.count),
+                *one.get(column, [None] * length)[behind],
+            ]
+            for column in one.keys() | other.keys()
+        }
+        if any(value is not None for column in merged.values() for value in column):
+            series[name] = _closed(merged, header)
+    return {"n": header.n, "seconds": header.seconds, "interval": header.interval, "s": series}
+
+
+def _columns(sums: Sums, count: int) -> Columns:
+    if sums.is_last:
+        return {"last": sums.last}
+    low, high = list(map(_rounded, sums.low)), list(map(_rounded, sums.high))
+    if sums.is_quotient:
+        den = [_short(weight) if weight else None for weight in sums.weight]
+        num = [_short(t) if w else None for t, w in zip(sums.total, sums.weight, strict=True)]
+        return {"num": num, "den": den, "min": low, "max": high}
+    avg = [_rounded(sums.mean(index)) for index in range(count)]
+    return {"avg": avg, "min": low, "max": high, "n": [weight or None for weight in sums.weight]}
+
+
+def _opened(columns: Columns, header: Header) -> Columns:
+    """Return the columns with the weights that were left out."""
+    for weight, value, default in (("n", "avg", header.n), ("den", "num", header.seconds)):
+        if value in columns and weight not in columns:
+            return columns | {weight: _of(default, columns[value])}
+    return columns
+
+
+def _closed(columns: Columns, header: Header) -> Columns:
+    """Return the columns without weights that are the slots' own."""
+    for weight, value, default in (("n", "avg", header.n), ("den", "num", header.seconds)):
+        if value in columns and columns[weight] == _of(default, columns[value]):
+            return {name: column for name, column in columns.items() if name != weight}
+    return columns
+
+
+def _of(default: list[Any], values: list[Json]) -> list[Json]:
+    return [d if value is not None else None for d, value in zip(default, values, strict=True)]
+
+
+def _rounded(value: Json) -> Json:
+    """Return the number with 7 significant digits: what is summed up of it again stays exact."""
+    return value if value is None or type(value) is int else _whole(float(f"{value:.7g}"))
+
+
+def _short(value: float) -> float | int:
+    """Return a sum without the noise of binary fractions."""
+    return value if type(value) is int else _whole(float(f"{value:.12g}"))
+
+
+def _whole(value: float) -> float | int:
+    """Return whole numbers without a point: they take less room."""
+    return int(value) if value == int(value) else value

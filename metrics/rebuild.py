@@ -1,0 +1,40 @@
+"""Has the roll-ups of a range made anew at once, in large steps."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.utils import timezone
+
+from metrics import rollup_state, rollups, spans
+from metrics.querysets import rollups as stored
+from metrics.querysets import snapshots
+from metrics.rollup_state import State
+from metrics.tiers import TIERS
+
+
+def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
+    """Roll up a range anew; yield before each step how many seconds of data are left.
+
+    Without a start everything. What it leaves behind when stopped is pending, not lost.
+    """
+    if rollup_state.load() is None:
+        rollups.step(timezone.now(), rollups.LARGE, wait=True)
+    first = start or oldest()
+    if first:
+        rollups.changed(first, end)
+    more = True
+    while more:
+        state = rollup_state.load()
+        yield left(state) if state else 0
+        more = rollups.step(timezone.now(), rollups.LARGE, wait=True)
+
+
+def oldest() -> datetime | None:
+    """Return the time of the oldest snapshot or roll-up."""
+    found = [moment for moment in (snapshots().first_moment(), stored().first_start()) if moment]
+    return min(found, default=None)
+
+
+def left(state: State) -> int:
+    """Return how many seconds of data are still to be read from snapshots."""
+    return spans.length(state.tiers[TIERS[0].seconds].pending)
