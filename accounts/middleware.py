@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import middleware
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -32,7 +32,12 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
     def handle_no_permission(  # type: ignore[override]
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponseBase:
-        """Redirect to the login page; a fragment makes the whole page go there, and back."""
+        """Redirect to the login page; a fragment makes the whole page go there, and back.
+
+        Programs, which would take the login page for an answer, are told in JSON.
+        """
+        if request.path_info.startswith("/api/"):
+            return JsonResponse({"error": "Log in first: this needs a session."}, status=401)
         htmx = getattr(request, "htmx", None)
         if htmx:
             page = htmx.current_url_abs_path or "/"

@@ -82,11 +82,14 @@ class Sums:
         self.weight[index] += weight
         self.total[index] += total
 
-    def mean(self, index: int) -> Json:
-        """Return the mean of one bucket, without a ratio's scale; the last value of counters."""
+    def means(self, scale: float = 1.0) -> list[Json]:
+        """Return the mean of each bucket, times a ratio's scale; the last value of counters."""
         if self.is_last:
-            return self.last[index]
-        return self.total[index] / self.weight[index] if self.weight[index] else None
+            return self.last
+        return [
+            scale * total / weight if weight else None
+            for total, weight in zip(self.total, self.weight, strict=True)
+        ]
 
 
 class Sample(NamedTuple):
@@ -189,16 +192,26 @@ class Buckets:
                 if last[slot] is not None:
                     sums.last[index] = last[slot]
             return
-        low, high = columns["min"], columns["max"]
-        if "avg" in columns:
+        is_mean = "avg" in columns
+        if is_mean:
             value, weight = columns["avg"], columns.get("n", slots.header.n)
         else:
             value, weight = columns["num"], columns.get("den", slots.header.seconds)
-        is_mean = "avg" in columns
+        low, high = columns["min"], columns["max"]
+        # The same as `add`, without a call for each slot: an answer reads ten thousands of them.
+        weights, totals, lows, highs = sums.weight, sums.total, sums.low, sums.high
         for slot, index in slots.pairs:
-            if (one := value[slot]) is not None:
-                much = weight[slot]
-                sums.add(index, much, one * much if is_mean else one, low[slot], high[slot])
+            one = value[slot]
+            if one is None:
+                continue
+            much = weight[slot]
+            if not weights[index]:
+                lows[index], highs[index] = low[slot], high[slot]
+            else:
+                lows[index] = min(lows[index], low[slot])
+                highs[index] = max(highs[index], high[slot])
+            weights[index] += much
+            totals[index] += one * much if is_mean else one
 
 
 class Slots(NamedTuple):

@@ -38,7 +38,7 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
     )
     columns = {name: _opened(one, old) for name, one in (chunk["s"] if chunk else {}).items()}
     fresh = {
-        name: _columns(sums, new.count)
+        name: _columns(sums)
         for name, sums in new.series.items()
         if name.partition(".")[0] == collector
     }
@@ -58,7 +58,7 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
     return {"n": header.n, "seconds": header.seconds, "interval": header.interval, "s": series}
 
 
-def _columns(sums: Sums, count: int) -> Columns:
+def _columns(sums: Sums) -> Columns:
     if sums.is_last:
         return {"last": sums.last}
     low, high = list(map(_rounded, sums.low)), list(map(_rounded, sums.high))
@@ -66,7 +66,7 @@ def _columns(sums: Sums, count: int) -> Columns:
         den = [_short(weight) if weight else None for weight in sums.weight]
         num = [_short(t) if w else None for t, w in zip(sums.total, sums.weight, strict=True)]
         return {"num": num, "den": den, "min": low, "max": high}
-    avg = [_rounded(sums.mean(index)) for index in range(count)]
+    avg = [_rounded(mean) for mean in sums.means()]
     return {"avg": avg, "min": low, "max": high, "n": [weight or None for weight in sums.weight]}
 
 

@@ -1,16 +1,20 @@
 """What addresses may ask for: query parameters, validated."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.core.exceptions import BadRequest, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
 from django.http import QueryDict
+from django.utils import timezone
 
 from metrics.charts import CHARTS, DEVICES
+from metrics.moments import BadMoment, parse_moment
 
 BIGGEST_ID = 2**63 - 1
-LONGEST_NAME = 255
+LONGEST_NAME = 300
 MOST_NAMES = 64
+MOST_FIELDS = 200
 
 LIVE_RANGES = {"5m": 300, "15m": 900, "1h": 3_600}
 """Seconds of the live page's ranges, by their name in the address."""
@@ -20,21 +24,25 @@ REFRESHES = {"off": 0, "5s": 5, "10s": 10, "30s": 30, "1m": 60}
 
 
 class NamesField(forms.Field):
-    """Names of devices or the like, each in a parameter of its own. Cleans to a list."""
+    """A parameter that is repeated: one name each time. Cleans to a list, each name once."""
 
     widget = forms.SelectMultiple
 
-    def __init__(self, *, allowed: tuple[str, ...] = ()) -> None:
-        super().__init__(required=False)
-        self.allowed = allowed
+    def __init__(
+        self, *, required: bool = False, most: int = MOST_NAMES, allowed: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(required=required)
+        self.most, self.allowed = most, allowed
 
     def clean(self, value: list[str] | None) -> list[str]:
-        """Return the names, each once."""
-        names = list(dict.fromkeys(value or []))
-        if len(names) > MOST_NAMES:
-            raise ValidationError(f"At most {MOST_NAMES} can be shown at once.")
+        """Return the names."""
+        names = [name for name in dict.fromkeys(value or []) if name]
+        if self.required and not names:
+            raise ValidationError("It names a series, such as cpu.usage_percent.")
+        if len(names) > self.most:
+            raise ValidationError(f"At most {self.most} are answered at once.")
         for name in names:
-            if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            if len(name) > LONGEST_NAME or not name.isprintable():
                 raise ValidationError(f"A name has 1 to {LONGEST_NAME} printable characters.")
             if self.allowed and name not in self.allowed:
                 raise ValidationError(f"It is one of: {', '.join(self.allowed)}.")
@@ -68,10 +76,105 @@ class PollForm(LiveForm):
     absent = NamesField(allowed=tuple(chart.key for chart in CHARTS))
 
 
-def validated(form: type[forms.Form], query: QueryDict) -> dict[str, Any]:
+class MomentField(forms.Field):
+    """A time as links write it: `now-6h`, ISO 8601, milliseconds of the epoch; see moments."""
+
+    def __init__(self, now: datetime, default: str) -> None:
+        super().__init__(required=False)
+        self.now, self.default = now, default
+
+    def clean(self, value: str | None) -> datetime:
+        """Return the time in UTC; without a value the default."""
+        try:
+            return parse_moment(value or self.default, self.now)
+        except BadMoment as error:
+            raise ValidationError(str(error)) from error
+
+
+class RangeForm(forms.Form):
+    """The parameters `from` and `to` of all that shows a range; without them the last day."""
+
+    LONGEST_DAYS = 36_525
+
+    def __init__(self, query: QueryDict, now: datetime | None = None) -> None:
+        super().__init__(query)
+        # One clock for both, or a day would last a day and a moment.
+        self.now = now or timezone.now()
+        self.fields["from"] = MomentField(self.now, "now-24h")
+        self.fields["to"] = MomentField(self.now, "now")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what is unknown, what is given twice, and a range that ends before it begins."""
+        cleaned = super().clean() or self.cleaned_data
+        for name, values in self._given():
+            if name not in self.fields:
+                self.add_error(None, f"There is no parameter {name[:40]!r}.")
+            elif len(values) > 1 and not isinstance(self.fields[name], NamesField):
+                self.add_error(name, "It is given more than once.")
+        start, end = cleaned.get("from"), cleaned.get("to")
+        if start and end:
+            if start >= end:
+                self.add_error("from", "It must be before the parameter to.")
+            elif (end - start).total_seconds() < 1:
+                self.add_error("from", "It must be at least a second before the parameter to.")
+            elif (end - start).days > self.LONGEST_DAYS:
+                self.add_error("from", "The range must not be longer than 100 years.")
+        return cleaned
+
+    def _given(self) -> list[tuple[str, list[Any]]]:
+        return list(self.data.lists()) if isinstance(self.data, QueryDict) else []
+
+
+class HistoryForm(RangeForm):
+    """What the history page shows: which stretch, how often renewed, which charts and devices."""
+
+    refresh = one_of(REFRESHES)
+    tables = forms.BooleanField(required=False)
+    chart = NamesField(allowed=tuple(chart.key for chart in CHARTS))
+    core = NamesField()
+    disk = NamesField()
+    filesystem = NamesField()
+    interface = NamesField()
+    collector = NamesField()
+
+
+class MomentForm(forms.Form):
+    """A moment of the history, and how many seconds a point of it stands for."""
+
+    step = forms.IntegerField(min_value=1, max_value=100 * 366 * 86_400)
+
+    def __init__(self, query: QueryDict) -> None:
+        super().__init__(query)
+        self.fields["at"] = MomentField(timezone.now(), "now")
+
+
+class SeriesForm(RangeForm):
+    """What the series API may be asked."""
+
+    POINTS = 720
+    MOST_VALUES = 150_000
+
+    field = NamesField(required=True, most=MOST_FIELDS)
+    points = forms.IntegerField(required=False, min_value=1, max_value=2_000)
+
+    def clean(self) -> dict[str, Any]:
+        """Also bound the size of the answer."""
+        cleaned = super().clean()
+        if "points" in cleaned and cleaned["points"] is None:
+            cleaned["points"] = self.POINTS
+        if len(cleaned.get("field", ())) * cleaned.get("points", 0) > self.MOST_VALUES:
+            self.add_error(
+                "points", f"Fields times points may be at most {self.MOST_VALUES}: ask for fewer."
+            )
+        return cleaned
+
+
+def validated(form: type[forms.Form], query: QueryDict, **options: Any) -> dict[str, Any]:
     """Return the cleaned parameters; raise BadRequest with a sentence that names the wrong one."""
-    bound = form(query)
+    bound = form(query, **options)
     if bound.is_valid():
         return bound.cleaned_data
     name, errors = next(iter(bound.errors.items()))
+    if name == NON_FIELD_ERRORS:
+        raise BadRequest(errors[0])
     raise BadRequest(f"The parameter {name} is wrong: {errors[0]}")

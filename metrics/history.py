@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from metrics import rollup_state, spans
-from metrics.buckets import Buckets, Header, Series, chosen, series_of, slots_of
+from metrics.buckets import Buckets, Header, Series, Sums, chosen, series_of, slots_of
 from metrics.collectors import devices, field_of
-from metrics.collectors.fields import Field, Kind
+from metrics.collectors.fields import Field, Kind, Unit
 from metrics.querysets import Columns, rollups, snapshots
 from metrics.rollup_state import State
 from metrics.series import Statistics, bridged, natural, short_holes, statistics
@@ -37,6 +37,11 @@ class Line(NamedTuple):
     low: list[float | None] | None
     high: list[float | None] | None
     statistics: Statistics
+
+    @property
+    def unit(self) -> Unit:
+        """Return the unit of the points: what was counted per sample is shown per second."""
+        return Unit.PER_SECOND if self.field.kind is Kind.DELTA else self.field.unit
 
 
 class History(NamedTuple):
@@ -216,6 +221,7 @@ def _history(
     header = buckets.header
     end = buckets.start + buckets.count * buckets.step
     past = min(end, now.timestamp()) - buckets.start
+    holes = short_holes(header.n, header.interval, buckets.step)
     return History(
         start=buckets.start,
         step=buckets.step,
@@ -225,24 +231,19 @@ def _history(
         coverage=min(1.0, sum(header.seconds) / past) if past > 0 else 0.0,
         samples=sum(header.n),
         complete=complete,
-        lines=[_line(one, buckets) for one in asked],
+        lines=[_line(one, buckets.series[one.name], holes) for one in asked],
     )
 
 
-def _line(one: Series, buckets: Buckets) -> Line:
-    sums = buckets.series[one.name]
-    scale = one.scale
-    mean = [
-        None if value is None else value * scale
-        for value in (sums.mean(index) for index in range(buckets.count))
-    ]
-    weight, total = sum(sums.weight), sum(sums.total)
-    found = statistics(mean, sums.low, sums.high, None if not weight else scale * total / weight)
-    holes = short_holes(buckets.header.n, buckets.header.interval, buckets.step)
-    low, high = (
-        (None, None) if sums.is_last else (bridged(sums.low, holes), bridged(sums.high, holes))
-    )
-    return Line(one.name, one.field, bridged(mean, holes), low, high, found)
+def _line(one: Series, sums: Sums, holes: Sequence[int]) -> Line:
+    means = sums.means(one.scale)
+    weight = sum(sums.weight)
+    mean = one.scale * sum(sums.total) / weight if weight else None
+    found = statistics(means, sums.low, sums.high, mean)
+    if sums.is_last:
+        return Line(one.name, one.field, bridged(means, holes), None, None, found)
+    low, high = bridged(sums.low, holes), bridged(sums.high, holes)
+    return Line(one.name, one.field, bridged(means, holes), low, high, found)
 
 
 def series_names(path: str, start: datetime, end: datetime, now: datetime) -> list[str]:

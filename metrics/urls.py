@@ -1,12 +1,13 @@
-"""Addresses of the pages that show metrics, and of the health checks."""
+"""Addresses of the pages that show metrics, of the API, and of the health checks."""
 
 from django.urls import path
 
-from metrics import health, views
+from metrics import api, health, views
 
 urlpatterns = [
     path("", views.live_page, name="live"),
     path("live/", views.live_update, name="live-update"),
+    path("api/series/", api.series, name="api-series"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]
