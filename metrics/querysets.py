@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from django.db import connection, models
@@ -30,6 +30,19 @@ class Columns(NamedTuple):
     start: int
     header: tuple[list[int], list[float], list[float]]
     series: dict[str, dict[str, list[Any]] | None]
+
+
+class Look(NamedTuple):
+    """A snapshot that holds the processes with most CPU and most memory, by their rank."""
+
+    timestamp: datetime
+    processes: dict[str, dict[str, dict[str, Any]]]
+
+    @property
+    def cpu_percent(self) -> float:
+        """The share of all CPUs' time that went to the busiest processes."""
+        ranks = self.processes.get("top_cpu", {}).values()
+        return sum(rank.get("cpu_percent") or 0.0 for rank in ranks)
 
 
 class Rows(NamedTuple):
@@ -128,6 +141,27 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             cursor.execute(sql, [*wanted.parameters, AGGREGATED, _sql(start), _sql(end), limit])
             rows = cursor.fetchall()
         return [(float(at), _sparse(paths, wanted.values(texts))) for at, *texts in rows]
+
+    def looks(self, start: datetime, end: datetime) -> list[Look]:
+        """Return the looks at processes in a stretch, oldest first."""
+        rows = self.between(start, end).order_by("timestamp")
+        values = rows.values_list("timestamp", "metric_data__processes")
+        return [Look(at, processes) for at, processes in values if any((processes or {}).values())]
+
+    def booted_within(self, start: datetime, end: datetime) -> datetime | None:
+        """Return when the host started for the last time before `end`, if that was in a stretch.
+
+        That is seen by the uptime of the last sample, or of the next one where there is none.
+        """
+        rows = self.filter(metric_data__host__uptime_seconds__isnull=False).values_list(
+            "timestamp", "metric_data__host__uptime_seconds"
+        )
+        last = rows.filter(timestamp__gte=start, timestamp__lt=end).order_by("-timestamp").first()
+        found = last or rows.filter(timestamp__gte=end).order_by("timestamp").first()
+        if found is None:
+            return None
+        booted = found[0] - timedelta(seconds=found[1])
+        return booted if start <= booted < end else None
 
     def number_of(self, limit: int) -> int:
         """Return how many there are, counting up to `limit`."""

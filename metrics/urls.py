@@ -7,6 +7,8 @@ from metrics import api, health, views
 urlpatterns = [
     path("", views.live_page, name="live"),
     path("live/", views.live_update, name="live-update"),
+    path("history/", views.history_page, name="history"),
+    path("history/moment/", views.history_moment, name="history-moment"),
     path("api/series/", api.series, name="api-series"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -10,8 +10,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
+from metrics import history_page as past
 from metrics import live
-from metrics.forms import LIVE_RANGES, REFRESHES, LiveForm, PollForm, validated
+from metrics.forms import (
+    LIVE_RANGES,
+    REFRESHES,
+    HistoryForm,
+    LiveForm,
+    MomentForm,
+    PollForm,
+    validated,
+)
 from metrics.querysets import settings_of, snapshots
 
 DEFAULT_RANGE = "15m"
@@ -48,6 +57,29 @@ def live_update(request: HttpRequest) -> HttpResponse:
     if context is None:
         return HttpResponseClientRefresh()
     return render(request, "_live.html", context)
+
+
+@never_cache
+@require_safe
+def history_page(request: HttpRequest) -> HttpResponse:
+    """Show any stretch of time; the charts fetch their points when they become visible."""
+    now = timezone.now()
+    asked = validated(HistoryForm, request.GET, now=now)
+    context = past.page(asked, request.GET.dict(), now)
+    return render(
+        request,
+        "history.html",
+        context | {"refresh": asked["refresh"], "refreshes": REFRESHES},
+    )
+
+
+@never_cache
+@require_safe
+def history_moment(request: HttpRequest) -> HttpResponse:
+    """Show who was busy in the stretch of one point."""
+    asked = validated(MomentForm, request.GET)
+    found = past.moment(asked["at"], asked["step"])
+    return render(request, "_moment.html", {"moment": found})
 
 
 def _view(asked: dict[str, Any]) -> live.View:

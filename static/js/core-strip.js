@@ -1,6 +1,7 @@
 // A strip with a row for each CPU, the darker the busier: `<core-strip series="cpu.per_core.*">`.
 //
 // Takes the same points and follows the same crosshair as <time-chart>; its legend names the busiest.
+// On the history page `data-names` are the series to ask for.
 "use strict";
 
 customElements.define("core-strip", class extends HTMLElement {
@@ -17,7 +18,7 @@ customElements.define("core-strip", class extends HTMLElement {
     this.crosshair = this.plot.appendChild(document.createElement("div"));
     this.crosshair.className = "crosshair";
     this.crosshair.hidden = true;
-    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.addEventListener(type, this);
+    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair", "perfwatch:range"]) document.addEventListener(type, this);
     for (const type of ["pointermove", "pointerleave"]) this.plot.addEventListener(type, this);
     this.watcher = new IntersectionObserver((entries) => this.see(entries.at(-1).isIntersecting));
     this.watcher.observe(this);
@@ -26,7 +27,7 @@ customElements.define("core-strip", class extends HTMLElement {
   }
 
   disconnectedCallback() {
-    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.removeEventListener(type, this);
+    for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair", "perfwatch:range"]) document.removeEventListener(type, this);
     this.watcher.disconnect();
     this.sizes.disconnect();
     clearTimeout(this.task);
@@ -43,6 +44,10 @@ customElements.define("core-strip", class extends HTMLElement {
       case "perfwatch:crosshair":
         this.point(event.detail);
         break;
+      case "perfwatch:range":
+        this.stale = true;
+        if (this.visible) this.want();
+        break;
       case "pointermove":
         this.aim(event);
         break;
@@ -54,11 +59,29 @@ customElements.define("core-strip", class extends HTMLElement {
   see(visible) {
     this.visible = visible;
     if (!visible) return;
-    if (this.points) this.later();
-    else this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+    if (this.points && !this.stale) this.later();
+    else this.want();
+  }
+
+  want() {
+    this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+  }
+
+  get names() {
+    return this.dataset.names.trim().split(" ").filter(Boolean);
+  }
+
+  // Many rows are low, and need fewer points.
+  get room() {
+    return Math.round(Math.min(this.plot.clientWidth / 2, 2400 / Math.max(1, this.names.length)));
+  }
+
+  fail(message) {
+    this.legend.textContent = message;
   }
 
   draw(points) {
+    this.stale = false;
     this.points = points;
     this.later();
   }

@@ -4,8 +4,9 @@
 // Asks with `perfwatch:points-wanted` for its points when it becomes visible, and is drawn when
 // visible, in a task of its own. Points are {times, from, to, series, low?, high?, marks, missing}
 // with times in ms; low and high make a band. Sends `perfwatch:crosshair` {time or null} to the
-// document while the pointer is over it, and follows it; with the attribute `zoom` also
-// `perfwatch:zoom` {from, to} when a stretch was dragged.
+// document while the pointer is over it, and follows it. With the attribute `history` also
+// `perfwatch:zoom` {from, to} when a stretch was dragged and `perfwatch:chosen` {time, step} when a
+// point was clicked; it asks again after `perfwatch:range`, and fills its table from statistics.
 "use strict";
 
 (() => {
@@ -110,6 +111,7 @@
       this.plot = this.querySelector(".plot");
       this.lines = [...this.querySelectorAll(".legend li")].map((item) => ({
         series: item.dataset.series,
+        label: item.querySelector("span").textContent || this.closest(".chart").querySelector("h3").textContent,
         colour: item.dataset.colour,
         sign: "mirrored" in item.dataset ? -1 : 1,
         filled: "filled" in item.dataset,
@@ -122,14 +124,14 @@
       this.nothing = this.plot.appendChild(document.createElement("p"));
       this.nothing.className = "nothing";
       this.nothing.hidden = true;
-      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.addEventListener(type, this);
-      for (const type of ["pointermove", "pointerleave"]) this.plot.addEventListener(type, this);
+      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair", "perfwatch:range"]) document.addEventListener(type, this);
+      for (const type of ["pointermove", "pointerleave", "click"]) this.plot.addEventListener(type, this);
       this.watcher = new IntersectionObserver((entries) => this.see(entries.at(-1).isIntersecting), { rootMargin: "50px" });
       this.watcher.observe(this);
     }
 
     disconnectedCallback() {
-      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair"]) document.removeEventListener(type, this);
+      for (const type of ["perfwatch:points", "perfwatch:theme", "perfwatch:crosshair", "perfwatch:range"]) document.removeEventListener(type, this);
       this.watcher.disconnect();
       clearTimeout(this.task);
       this.forget();
@@ -147,8 +149,15 @@
         case "perfwatch:crosshair":
           this.point(event.detail);
           break;
+        case "perfwatch:range":
+          this.stale = true;
+          if (this.visible) this.want();
+          break;
         case "pointermove":
           this.aim(event);
+          break;
+        case "click":
+          this.choose();
           break;
         default:
           document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail: null }));
@@ -158,11 +167,30 @@
     see(visible) {
       this.visible = visible;
       if (!visible) return;
-      if (this.points) this.later();
-      else this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+      if (this.points && !this.stale) this.later();
+      else this.want();
+    }
+
+    want() {
+      this.dispatchEvent(new CustomEvent("perfwatch:points-wanted", { bubbles: true, detail: this }));
+    }
+
+    // How many points there is room for, and of which series.
+    get room() {
+      return Math.round(this.plot.clientWidth / 2);
+    }
+
+    get names() {
+      return this.lines.map((line) => line.series);
+    }
+
+    fail(message) {
+      this.nothing.hidden = false;
+      this.nothing.textContent = message;
     }
 
     draw(points) {
+      this.stale = false;
       this.points = points;
       this.later();
     }
@@ -199,6 +227,38 @@
       chart.update("none");
       this.sayNothing();
       this.point(this.time ?? null);
+      this.tabulate();
+    }
+
+    tabulate() {
+      const body = this.querySelector("tbody");
+      if (!body) return;
+      const statistics = this.points.statistics ?? {};
+      body.replaceChildren(...this.lines.map((line) => {
+        const row = document.createElement("tr");
+        const head = row.appendChild(document.createElement("th"));
+        head.scope = "row";
+        head.textContent = line.label;
+        for (const name of ["min", "mean", "p95", "max", "last"]) {
+          row.insertCell().textContent = text(statistics[line.series]?.[name], this.about.scale);
+        }
+        return row;
+      }));
+    }
+
+    // A click that ends a drag is none.
+    choose() {
+      if (!this.hasAttribute("history") || this.time === null || this.time === undefined || this.dragged) {
+        this.dragged = false;
+        return;
+      }
+      const { times, step } = this.points;
+      this.dispatchEvent(new CustomEvent("perfwatch:chosen", { bubbles: true, detail: { time: times[nearest(times, this.time)], step } }));
+    }
+
+    zoomed({ scales: { x } }) {
+      this.dragged = true;
+      document.dispatchEvent(new CustomEvent("perfwatch:zoom", { detail: { from: x.min, to: x.max } }));
     }
 
     column({ sign }, values, instead) {
@@ -278,6 +338,12 @@
       });
     }
 
+    zooming() {
+      if (!this.hasAttribute("history")) return {};
+      const drag = { enabled: true, threshold: 6, backgroundColor: `${this.colour("accent")}33` };
+      return { zoom: { zoom: { mode: "x", drag, onZoomComplete: ({ chart }) => this.zoomed(chart) } } };
+    }
+
     create() {
       const { about } = this;
       this.style_ = undefined;
@@ -321,7 +387,7 @@
               afterFit: (axis) => { axis.width = AXIS_WIDTH; },
             },
           },
-          plugins: { legend: { display: false }, tooltip: { enabled: false }, marks: { element: this } },
+          plugins: { legend: { display: false }, tooltip: { enabled: false }, marks: { element: this }, ...this.zooming() },
         },
       });
     }

@@ -1,0 +1,254 @@
+// The stretch that the history page shows, and the points of its charts: fetched from the series API
+// for each chart when it becomes visible. The address holds the stretch, so Back undoes a zoom.
+//
+// Events: answers `perfwatch:points-wanted` by calling detail.draw; sends `perfwatch:range` to the
+// document when the stretch is another one; takes `perfwatch:zoom` {from, to}, `perfwatch:chosen`
+// {time, step} of a point, and what the keys do.
+"use strict";
+
+customElements.define("history-range", class extends HTMLElement {
+  static keys = ["earlier", "later", "zoom-out", "refresh"].map((name) => `perfwatch:${name}`);
+  static seconds = { "5s": 5, "10s": 10, "30s": 30, "1m": 60 };
+  static units = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800, y: 31_536_000 };
+  static most = 720;
+  static least = 60;
+
+  connectedCallback() {
+    this.span = { from: Number(this.dataset.from), to: Number(this.dataset.to) };
+    [this.start, this.end, this.rate] = ["from", "to", "refresh"].map((name) => this.querySelector(`[name=${name}]`));
+    this.asked = { from: this.start.value, to: this.end.value };
+    this.zooms = 0;
+    this.requests = new Map();
+    for (const type of ["perfwatch:points-wanted", "perfwatch:chosen", "click", "submit", "change", "dblclick", "htmx:afterSwap"]) this.addEventListener(type, this);
+    for (const type of ["perfwatch:zoom", "keydown", "visibilitychange", ...this.constructor.keys]) document.addEventListener(type, this);
+    window.addEventListener("popstate", this);
+    this.querySelector(".zone").textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+    this.say();
+    this.schedule();
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.timer);
+    this.forget();
+    for (const type of ["perfwatch:zoom", "keydown", "visibilitychange", ...this.constructor.keys]) document.removeEventListener(type, this);
+    window.removeEventListener("popstate", this);
+  }
+
+  handleEvent(event) {
+    switch (event.type) {
+      case "perfwatch:points-wanted":
+        this.fetch(event.detail);
+        break;
+      case "perfwatch:chosen":
+        this.lookAt(event.detail);
+        break;
+      case "perfwatch:zoom":
+        this.go(Math.round(event.detail.from), Math.round(event.detail.to));
+        break;
+      case "click":
+        this.press(event.target.closest("[data-do]")?.dataset.do);
+        break;
+      case "submit":
+        this.start.value = this.written(this.start.value);
+        this.end.value = this.written(this.end.value);
+        break;
+      case "change":
+        if (event.target === this.rate) this.keepRate();
+        break;
+      case "dblclick":
+        if (event.target.closest(".plot")) this.back();
+        break;
+      case "keydown":
+        if (event.key === "Escape" && !event.target.closest("dialog, input, select")) this.back();
+        break;
+      case "popstate":
+        this.zooms = history.state?.zooms ?? 0;
+        this.read();
+        break;
+      case "visibilitychange":
+        this.schedule();
+        break;
+      case "htmx:afterSwap":
+        this.localTimes(event.target);
+        break;
+      default:
+        this.press(event.type.split(":")[1]);
+    }
+  }
+
+  press(what) {
+    const { from, to } = this.span;
+    const half = Math.round((to - from) / 2);
+    if (what === "earlier") this.go(from - half, to - half);
+    else if (what === "later") this.go(from + half, to + half);
+    else if (what === "zoom-out") this.go(from - half, to + half);
+    else if (what === "refresh") this.renew();
+    else if (what === "close") this.querySelector("#moment .found").replaceChildren();
+  }
+
+  // Milliseconds of a time as addresses write it; without an offset it is UTC there.
+  static resolve(text) {
+    const relative = text.match(/^now(?:([+-])(\d+)([smhdwy]))?$/);
+    if (relative) return Date.now() + (relative[2] ? Number(`${relative[1]}${relative[2]}`) * this.units[relative[3]] * 1000 : 0);
+    if (/^\d+$/.test(text)) return Number(text);
+    return Date.parse(/([zZ]|[+-]\d\d:?\d\d)$/.test(text) || text.length <= 10 ? text : `${text.replace(" ", "T")}Z`);
+  }
+
+  // People type their own time, the address holds a moment.
+  written(text) {
+    const local = text.trim().match(/^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?$/);
+    return local ? String(new Date(`${local[1]}T${local[2] ?? "00:00"}`).getTime()) : text.trim();
+  }
+
+  // A moment as people would type it.
+  static typed(text) {
+    if (!/^\d+$/.test(text)) return text;
+    const at = new Date(Number(text));
+    const two = (number) => String(number).padStart(2, "0");
+    const seconds = at.getSeconds() ? `:${two(at.getSeconds())}` : "";
+    return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}${seconds}`;
+  }
+
+  say() {
+    this.start.value = this.constructor.typed(this.asked.from);
+    this.end.value = this.constructor.typed(this.asked.to);
+  }
+
+  // Shows another stretch, which a step back in the browser's history undoes.
+  go(from, to) {
+    const longest = Date.now() - Date.UTC(1970, 0, 2);
+    if (to - from < 2000 || to - from > longest) return;
+    this.zooms++;
+    const address = new URL(location);
+    address.searchParams.set("from", Math.max(from, 0));
+    address.searchParams.set("to", to);
+    history.pushState({ zooms: this.zooms }, "", address);
+    this.read();
+  }
+
+  back() {
+    if (this.zooms) history.back();
+  }
+
+  read() {
+    const parameters = new URL(location).searchParams;
+    this.asked = { from: parameters.get("from") || "now-24h", to: parameters.get("to") || "now" };
+    for (const link of this.querySelectorAll(".ranges a")) {
+      const { searchParams } = new URL(link.href);
+      if (searchParams.get("from") === this.asked.from && this.asked.to === "now") link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+    this.say();
+    this.renew();
+  }
+
+  // Resolves the stretch anew and lets the charts ask again.
+  renew() {
+    this.span = { from: this.constructor.resolve(this.asked.from), to: this.constructor.resolve(this.asked.to) };
+    this.forget();
+    document.dispatchEvent(new CustomEvent("perfwatch:range"));
+    this.schedule();
+  }
+
+  forget() {
+    for (const request of this.requests.values()) request.abort();
+    this.requests.clear();
+    this.boots = undefined;
+  }
+
+  keepRate() {
+    const address = new URL(location);
+    if (this.rate.value) address.searchParams.set("refresh", this.rate.value);
+    else address.searchParams.delete("refresh");
+    history.replaceState(history.state, "", address);
+    this.schedule();
+  }
+
+  schedule() {
+    clearTimeout(this.timer);
+    const seconds = this.constructor.seconds[this.rate.value];
+    if (seconds && !document.hidden && this.asked.to.startsWith("now")) this.timer = setTimeout(() => this.renew(), seconds * 1000);
+  }
+
+  // Points of a chart: as many as it has room for.
+  async fetch(chart) {
+    const { most, least } = this.constructor;
+    this.requests.get(chart)?.abort();
+    const request = new AbortController();
+    this.requests.set(chart, request);
+    const points = Math.min(most, Math.max(least, chart.room));
+    try {
+      const [answer, marks] = await Promise.all([this.ask(chart.names, points, request.signal), this.reboots()]);
+      chart.draw(this.points(answer, marks));
+      this.tell(answer);
+    } catch (error) {
+      if (error.name !== "AbortError") chart.fail(error.message);
+    } finally {
+      if (this.requests.get(chart) === request) this.requests.delete(chart);
+    }
+  }
+
+  async ask(names, points, signal) {
+    const address = new URL(this.dataset.api, location);
+    for (const name of names) address.searchParams.append("field", name);
+    address.searchParams.set("from", Math.round(this.span.from));
+    address.searchParams.set("to", Math.round(this.span.to));
+    address.searchParams.set("points", points);
+    const response = await fetch(address, { signal, headers: { accept: "application/json" } });
+    if (response.status === 401) location.reload();
+    const answer = await response.json();
+    if (!response.ok) throw new Error(answer.error);
+    return answer;
+  }
+
+  points({ start, step, points, series, interval }, marks) {
+    const pick = (part) => Object.fromEntries(Object.entries(series).filter(([, one]) => one[part]).map(([name, one]) => [name, one[part]]));
+    return {
+      times: Array.from({ length: points }, (_, index) => start + index * step * 1000),
+      series: pick("mean"),
+      // A point of one sample hides nothing.
+      low: step > interval ? pick("min") : {},
+      high: step > interval ? pick("max") : {},
+      statistics: pick("statistics"),
+      ...this.span,
+      step,
+      marks,
+    };
+  }
+
+  // Where the host's uptime began anew; asked once a stretch.
+  reboots() {
+    const name = "host.uptime_seconds";
+    this.boots ??= this.ask([name], 300).then(({ start, step, series }) => {
+      const found = [];
+      let last = null;
+      series[name].min.forEach((uptime, index) => {
+        if (uptime === null) return;
+        if (last !== null && uptime < last) found.push([start + index * step * 1000, "reboot"]);
+        last = uptime;
+      });
+      return found;
+    }, () => []);
+    return this.boots;
+  }
+
+  tell({ step, coverage, samples, complete }) {
+    const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([seconds]) => step % seconds === 0);
+    const text = samples
+      ? `${step / size} ${unit} per point, ${Math.round(coverage * 1000) / 10} % covered${complete ? "" : ", older parts are still being summed up"}`
+      : "No samples in this range";
+    this.querySelector(".resolution").textContent = text;
+  }
+
+  lookAt({ time, step }) {
+    const section = this.querySelector("#moment");
+    section.querySelector("[name=at]").value = time;
+    section.querySelector("[name=step]").value = step;
+    section.dispatchEvent(new CustomEvent("perfwatch:moment"));
+  }
+
+  localTimes(section) {
+    const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+    for (const time of section.querySelectorAll("time")) time.textContent = format.format(new Date(time.dateTime));
+  }
+});
