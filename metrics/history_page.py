@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from metrics.charts import CHARTS, DEVICES, GROUPS, Chart, Devices
+from metrics.collectors.fields import Unit
 from metrics.drawing import Choice, described, is_there, lines_of, most_drawn, why_not
-from metrics.formats import Text, duration, text_of
+from metrics.formats import NOT_AVAILABLE, Text, duration, text_of
 from metrics.history import Line as HistoryLine
 from metrics.history import history, series_names
 from metrics.models import ArchivePolicy
@@ -46,13 +47,23 @@ class Preset(NamedTuple):
     why_not: str
 
 
+class Process(NamedTuple):
+    """One of the busiest, in words."""
+
+    name: str
+    pid: str
+    user: str
+    cpu: Text
+    memory: Text
+
+
 class Moment(NamedTuple):
     """Who was busy, and whether the host rebooted, in the stretch of one point."""
 
     start: datetime
     end: datetime
     look: Look | None
-    tables: list[tuple[str, list[dict[str, Any]]]]
+    tables: list[tuple[str, list[Process]]]
     booted: datetime | None
 
 
@@ -219,9 +230,19 @@ def _words(line: HistoryLine) -> list[Text]:
     return [text_of(number, line.unit) for number in line.statistics]
 
 
-def _ranks(look: Look) -> list[tuple[str, list[dict[str, Any]]]]:
+def _ranks(look: Look) -> list[tuple[str, list[Process]]]:
     titles = {"top_cpu": "Most CPU", "top_memory": "Most memory"}
     return [
-        (title, [row for _, row in sorted(look.processes.get(key, {}).items())])
+        (title, [_process(rank) for _, rank in sorted(look.processes.get(key, {}).items())])
         for key, title in titles.items()
     ]
+
+
+def _process(rank: Mapping[str, Any]) -> Process:
+    return Process(
+        name=rank.get("name") or NOT_AVAILABLE,
+        pid=str(rank.get("pid") or ""),
+        user=rank.get("user") or NOT_AVAILABLE,
+        cpu=text_of(rank.get("cpu_percent"), Unit.PERCENT),
+        memory=text_of(rank.get("rss_bytes"), Unit.BYTES),
+    )

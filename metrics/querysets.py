@@ -153,12 +153,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
         That is seen by the uptime of the last sample, or of the next one where there is none.
         """
-        rows = self.filter(metric_data__host__uptime_seconds__isnull=False).values_list(
-            "timestamp", "metric_data__host__uptime_seconds"
-        )
+        rows = self.values_list("timestamp", "metric_data__host__uptime_seconds")
         last = rows.filter(timestamp__gte=start, timestamp__lt=end).order_by("-timestamp").first()
         found = last or rows.filter(timestamp__gte=end).order_by("timestamp").first()
-        if found is None:
+        if found is None or not isinstance(found[1], (int, float)):
             return None
         booted = found[0] - timedelta(seconds=found[1])
         return booted if start <= booted < end else None

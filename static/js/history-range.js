@@ -51,6 +51,8 @@ customElements.define("history-range", class extends HTMLElement {
       case "submit":
         this.start.value = this.written(this.start.value);
         this.end.value = this.written(this.end.value);
+        this.rate.disabled = !this.rate.value;
+        setTimeout(() => { this.rate.disabled = false; }, 0);
         break;
       case "change":
         if (event.target === this.rate) this.keepRate();
