@@ -59,6 +59,26 @@ def test_a_core_that_comes_online_has_no_usage_yet(tmp_path):
     assert watch.second(stat=stat(*rows))["per_core"] == [50, None]
 
 
+def test_shares_are_those_of_the_cpus_that_stayed_when_one_goes_and_comes(tmp_path):
+    # As Linux 6.18 wrote it around `echo 0 > cpu1/online`, with one program on CPU 0.
+    def moment(idle, iowait, *cores):
+        total = f"cpu {' '.join(map(str, ticks(user=cores[0][1], idle=idle, iowait=iowait)))}\n"
+        rows = [(n, ticks(user=user, idle=1000)) for n, user in cores]
+        return total + stat(*rows).partition("\n")[2]
+
+    watch = Watch("cpu", tmp_path, stat=moment(9000, 1600, (0, 500), (1, 400)))
+    gone = watch.second(stat=moment(9000 + 5271, 1600 - 1511, (0, 603)))
+    watch.before = watch.read()
+    back = watch.second(stat=moment(9000 + 102, 1600, (0, 706), (1, 400)))
+    for cpu in (gone, back):
+        assert (cpu["usage_percent"], cpu["idle_percent"], cpu["iowait_percent"]) == (100, 0, 0)
+
+
+def test_shares_are_unknown_when_every_cpu_is_another_one(tmp_path):
+    watch = Watch("cpu", tmp_path, stat=stat((0, ticks(idle=100))))
+    assert watch.second(stat=stat((1, ticks(idle=200))))["usage_percent"] is None
+
+
 def test_256_cpus_are_256_values(tmp_path):
     watch = Watch("cpu", tmp_path, stat=stat(*((n, ticks(idle=100)) for n in range(256))))
     rows = [(n, ticks(user=n, idle=100 + 256 - n)) for n in range(256)]
