@@ -18,7 +18,10 @@ def _rate(name: str, unit: Unit, description: str, lines: str) -> Field:
     return Field(path, Kind.RATE, unit, description, f"/proc/vmstat: {lines}")
 
 
-_STOLEN = ("pgsteal_kswapd", "pgsteal_direct")
+# The kernel counts each page twice: by who took it, which leaves out what a control group at its
+# limit takes, and since Linux 5.8 by its kind, which does not (mm/vmscan.c, shrink_inactive_list).
+_STOLEN_BY_KIND = ("pgsteal_anon", "pgsteal_file")
+_STOLEN_BY_WHO = ("pgsteal_kswapd", "pgsteal_direct")
 
 FIELDS = (
     _rate("pgpgin", Unit.KIB_PER_SECOND, "Data read from block devices.", "pgpgin"),
@@ -34,7 +37,12 @@ FIELDS = (
         "Pages that programs had to look through to get memory.",
         "pgscan_direct",
     ),
-    _rate("pgsteal", Unit.PER_SECOND, "Pages taken from caches and programs.", " + ".join(_STOLEN)),
+    _rate(
+        "pgsteal",
+        Unit.PER_SECOND,
+        "Pages taken from caches and programs, also where a control group is at its limit.",
+        f"{' + '.join(_STOLEN_BY_KIND)}, else {' + '.join(_STOLEN_BY_WHO)}",
+    ),
     _rate(
         "compact_stall",
         Unit.PER_SECOND,
@@ -68,7 +76,7 @@ def open_paging(host: Host, occasion: Occasion) -> Callable[[], PagingReading]:
     from metrics.kernel import procfs
 
     with missing_file_is_no_data():
-        vmstat = procfs.vmstat(host, (*_PLAIN.values(), *_STOLEN))
+        vmstat = procfs.vmstat(host, (*_PLAIN.values(), *_STOLEN_BY_KIND, *_STOLEN_BY_WHO))
     return lambda: PagingReading(vmstat())
 
 
@@ -82,8 +90,11 @@ def document(now: PagingReading, before: PagingReading | None, elapsed: float | 
 
 
 def _stolen(lines: dict[str, int | None]) -> int | None:
-    counts = [count for line in _STOLEN if (count := lines[line]) is not None]
-    return sum(counts) if counts else None
+    for names in (_STOLEN_BY_KIND, _STOLEN_BY_WHO):
+        counts = [count for line in names if (count := lines[line]) is not None]
+        if counts:
+            return sum(counts)
+    return None
 
 
 COLLECTOR = Collector("memory_bandwidth", FIELDS, open_paging, document)

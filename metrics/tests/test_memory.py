@@ -25,3 +25,11 @@ def test_paging_is_per_second(tmp_path):
     paging = watch.second(vmstat=text.replace("pgsteal_direct 6", "pgsteal_direct 10"))
     assert (paging["pgpgin_per_sec"], paging["pgsteal_per_sec"]) == (50, 2)
     assert paging["pgscan_direct_per_sec"] == 0
+
+
+def test_pages_that_a_control_group_at_its_limit_takes_are_counted_once(tmp_path):
+    by_kind = "pgsteal_anon 100\npgsteal_file 50\n"
+    watch = Watch("memory_bandwidth", tmp_path, vmstat=fake_host.VMSTAT + by_kind)
+    text = fake_host.VMSTAT.replace("pgsteal_kswapd 5", "pgsteal_kswapd 25")
+    paging = watch.second(vmstat=text + "pgsteal_anon 180\npgsteal_file 70\n")
+    assert paging["pgsteal_per_sec"] == 50
