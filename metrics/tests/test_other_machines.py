@@ -6,11 +6,12 @@ import pytest
 
 from metrics.collectors import FIELDS, devices, lookup
 from metrics.collectors.fields import Kind
+from metrics.kernel.cpus import format_cpus
 from metrics.kernel.host import Host
 from metrics.kernel.recording import record
 from metrics.sampling import Sampler
 from metrics.tests import other_machines
-from metrics.tests.fake_host import net_dev
+from metrics.tests.fake_host import net_dev, write
 from metrics.tests.fake_perf import FakePerf
 from metrics.tests.other_machines import (
     CARDS,
@@ -18,6 +19,7 @@ from metrics.tests.other_machines import (
     DISKS,
     STRANGE_CARDS,
     STRANGE_POINTS,
+    card_names,
     large_machine,
     pass_by,
 )
@@ -115,6 +117,33 @@ def test_cpus_that_go_offline_are_null(machine):
     assert len(cores) == CPUS
     assert cores[3] is None
     assert cores[128] == 50
+
+
+def test_what_vanishes_and_comes_back_has_values_again_from_its_second_sample_on(machine, tmp_path):
+    def moment(step, without=()):
+        cpus = [n for n in range(CPUS) if n not in without]
+        write(tmp_path / "sys", "devices/system/cpu/online", format_cpus(cpus) + "\n")
+        return machine(
+            stat=other_machines.stat(step, cpus=cpus),
+            diskstats=other_machines.disks(step, other_machines.disk_names()[len(without) :]),
+            **{"1_net_dev": other_machines.cards(step, card_names()[: CARDS - len(without)])},
+        )
+
+    def unknown(data):
+        disk = data["disk"]["devices"].get("nvme0n1", {}).get("read_iops")
+        card = data["network"]["interfaces"].get("br-1", {}).get("bytes_recv_per_sec")
+        return [value is None for value in (data["cpu"]["per_core"][3], disk, card)]
+
+    gone = moment(2, without=[3])
+    assert unknown(gone) == [True] * 3
+    assert (gone["perf_events"]["cpus"], gone["cpu"]["core_count"]) == ("0-2,4-255", CPUS - 1)
+    back, after = moment(3), moment(4)
+    assert (unknown(back), unknown(after)) == ([True] * 3, [False] * 3)
+    for data in (gone, back, after):
+        assert data["cpu"]["usage_percent"] == pytest.approx(49.8, abs=0.3)
+        assert data["disk"]["read_iops"] > 0 and data["network"]["bytes_recv_per_sec"] > 0
+        assert data["perf_events"]["available"]
+        assert set(data["sampler"]["status"].values()) == {"ok"}
 
 
 def test_a_recording_of_a_large_machine_replays(tmp_path, monkeypatch):
