@@ -141,7 +141,8 @@ class Sampler:
             before, before_moment = slot.before, slot.before_moment
             slot.before, slot.before_moment = reading, moment
             elapsed = None if before_moment is None else moment - before_moment
-            section: Document = _finite(collector.document(reading, before, elapsed))
+            section = collector.document(reading, before, elapsed)
+            _drop_non_finite(section)
             status = _OK
         except NoData as reason:
             section, status = empty(collector.fields), f"no data: {_one_line(reason)}"
@@ -174,12 +175,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:_LONGEST_MESSAGE]
 
 
-def _finite(value: Json) -> Json:
-    """The value with None for NaN and infinity, which no database takes as JSON."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return value
+def _drop_non_finite(values: Json) -> None:
+    """Puts None in the place of NaN and infinity, which no database takes as JSON.
+
+    In place: copying a document took a tenth of the time of its sample.
+    """
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                values[key] = None
+        elif isinstance(value, (dict, list)):
+            _drop_non_finite(value)

@@ -137,7 +137,7 @@ class Filesystems:
     def __init__(self, host: Host, clock: Callable[[], float] = time.monotonic) -> None:
         self._host = host
         self._clock = clock
-        self._file = KernelFile(host.process("mountinfo"))
+        self._file = KernelFile(host.process("mountinfo"), long_lines=True)
         self._mounts: list[Mount] = []
         self._remote: dict[Mount, Periodic[Usage]] = {}
         self._look_at_mounts()

@@ -1,5 +1,6 @@
 import os
 import subprocess
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,34 @@ def test_content_of_many_pages_comes_whole(tmp_path):
 def test_a_kernel_file_that_hands_out_pages_comes_whole():
     whole = Path("/proc/kallsyms").read_bytes()
     assert KernelFile("/proc/kallsyms").read() == whole
+
+
+class Pages:
+    """A file whose reads end where a line does not fit into the page any more."""
+
+    def __init__(self, monkeypatch, *parts):
+        self.parts = dict(zip(accumulate(map(len, parts), initial=0), parts, strict=False))
+        self.offsets = []
+        monkeypatch.setattr("metrics.kernel.files.os.pread", self.read)
+
+    def read(self, descriptor, size, offset):
+        self.offsets.append(offset)
+        return self.parts.get(offset, b"")
+
+
+def test_a_short_file_takes_one_read(tmp_path, monkeypatch):
+    (tmp_path / "loadavg").write_text("")
+    pages = Pages(monkeypatch, b"0.1 0.2 0.3\n")
+    assert KernelFile(str(tmp_path / "loadavg")).read() == b"0.1 0.2 0.3\n"
+    assert pages.offsets == [0]
+
+
+@pytest.mark.parametrize(("first", "long_lines"), [(4000, False), (2048, False), (100, True)])
+def test_a_file_is_read_on_where_more_could_come(tmp_path, monkeypatch, first, long_lines):
+    (tmp_path / "mountinfo").write_text("")
+    Pages(monkeypatch, b"a" * first, b"b" * 3000, b"c" * 10)
+    file = KernelFile(str(tmp_path / "mountinfo"), long_lines=long_lines)
+    assert len(file.read()) == first + 3010
 
 
 def test_a_descriptor_that_went_stale_is_opened_anew(tmp_path):
