@@ -59,7 +59,6 @@ class Sampler:
         self._occasion = Occasion()
         self._schedule: _Schedule | None = None
         self._read_boot_id: Callable[[], str | None] | None = None
-        self._boot_id: str | None = None
 
     def sample(
         self,
@@ -126,10 +125,10 @@ class Sampler:
             current = self._read_boot_id()
         except OSError:
             return
-        if current != self._boot_id:
+        if current != self._occasion.boot_id:
             for slot in self._slots:
                 slot.before = slot.before_moment = None
-        self._boot_id = current
+        self._occasion.boot_id = current
 
     def _collect(self, slot: _Slot) -> Document:
         collector = slot.collector

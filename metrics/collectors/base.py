@@ -25,11 +25,13 @@ class NoData(Exception):
 class Occasion:
     """What a reader may ask about the sample that it reads for; the sampler keeps it current.
 
-    `features` are the settings of that name, `previous` is the last snapshot's document.
+    `features` are the settings of that name, `previous` is the last snapshot's document, `boot_id`
+    what the kernel drew at boot, if known.
     """
 
     features: Mapping[str, Json] = field(default_factory=dict)
     previous: Mapping[str, Json] = field(default_factory=dict)
+    boot_id: str | None = None
 
 
 @dataclass(frozen=True)

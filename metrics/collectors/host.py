@@ -48,14 +48,13 @@ class HostReading:
 
 def open_host(host: Host, occasion: Occasion) -> Callable[[], HostReading]:
     from metrics.kernel import procfs
-    from metrics.kernel.host import boot_id, identity
+    from metrics.kernel.host import identity
 
     with missing_file_is_no_data():
         uptime = procfs.uptime(host)
-    boot = boot_id(host)
     # Asked once: a host that is renamed gets its new name when the sampler starts anew.
     known = identity(host)
-    return lambda: HostReading(known.id, known.name, boot(), uptime())
+    return lambda: HostReading(known.id, known.name, occasion.boot_id, uptime())
 
 
 def document(now: HostReading, before: HostReading | None, elapsed: float | None) -> Document:

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from metrics import sampling
-from metrics.collectors import COLLECTORS
+from metrics.collectors import COLLECTORS, host
 from metrics.collectors.base import Collector, NoData, rate
 from metrics.collectors.fields import Field, Kind, Unit
 from metrics.kernel.host import Host
 from metrics.sampling import Sampler
-from metrics.tests.fake_host import make_host, write
+from metrics.tests.fake_host import BOOT_ID, make_host, write
 
 
 @pytest.fixture
@@ -143,6 +143,13 @@ def test_after_a_failed_reading_the_next_rate_covers_the_real_time(tmp_path, clo
     assert sampler.sample().data["probe"]["value"] is None
     clock.seconds += 3
     assert sampler.sample().data["probe"]["value"] == 10
+
+
+def test_the_document_says_which_boot_it_is_of(tmp_path):
+    sampler = Sampler(make_host(tmp_path), [host.COLLECTOR])
+    assert sampler.sample().data["host"]["boot_id"] == BOOT_ID
+    write(tmp_path / "proc", "sys/kernel/random/boot_id", "another\n")
+    assert sampler.sample().data["host"]["boot_id"] == "another"
 
 
 def test_another_boot_makes_the_rates_unknown(tmp_path, clock):
