@@ -54,7 +54,8 @@ check: .venv/.installed-dev ## Check style, types, import rules, migrations and 
 	isolated manage.py makemigrations --check --dry-run; \
 	isolated manage.py check --deploy --fail-level WARNING
 
-bench: .venv/.installed ## Measure what a sample costs.
+bench: .venv/.installed ## Measure what a sample and the sampler cost.
+	@$(VENV_PYTHON) benchmarks/sample_cost.py && echo
 	@$(VENV_PYTHON) benchmarks/sampler_cost.py
 
 soak: .venv/.installed ## Measure how evenly samples are taken over a longer time.
