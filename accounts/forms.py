@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 from accounts.hashers import BCRYPT_MAX_BYTES
-from accounts.models import USERNAME_MAX_LENGTH
+from accounts.models import TOKEN_NAME_MAX_LENGTH, USERNAME_MAX_LENGTH, User
+from accounts.tokens import MOST_PER_USER, issue
+from accounts.validators import token_name_validator
 
 
 class LoginForm(AuthenticationForm):
@@ -24,4 +27,35 @@ class LoginForm(AuthenticationForm):
 
 
 class PasswordForm(PasswordChangeForm):
-    """The old password and twice the new one."""
+    """The old password and twice the new one; the page has more than this form, so no focus."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+
+
+class TokenForm(forms.Form):
+    """The name of a new API token of `user`."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=TOKEN_NAME_MAX_LENGTH,
+        validators=[token_name_validator],
+        help_text="What will use it: grafana, backup script",
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
+    def issue(self) -> str | None:
+        """Create the token and return its secret; None with an error of the form."""
+        secret = issue(self._user, self.cleaned_data["name"]) if self.is_valid() else None
+        if secret is None and self.is_valid():
+            self.add_error("name", self._refusal())
+        return secret
+
+    def _refusal(self) -> str:
+        if self._user.tokens.count() >= MOST_PER_USER:
+            return f"You have {MOST_PER_USER} tokens, and more are not possible: revoke one first."
+        return "You have a token of this name already."

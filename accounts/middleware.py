@@ -1,4 +1,4 @@
-"""Every page needs a login unless its view says otherwise."""
+"""Every page needs a login unless its view says otherwise; the API takes a token instead."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,11 @@ from django.contrib.auth import middleware
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django_htmx.http import HttpResponseClientRedirect
+
+from accounts import tokens
+
+API = "/api/"
+_REALM = 'Bearer realm="PerfWatch"'
 
 
 class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
@@ -23,6 +28,8 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
         """Look at the view before the session: a health check must not need the database."""
         if not getattr(view_func, "login_required", True):
             return None
+        if request.path_info.startswith(API) and (secret := tokens.secret_in(request)) is not None:
+            return self._enter_by_token(request, secret)
         return super().process_view(request, view_func, view_args, view_kwargs)
 
     def get_login_url(self, view_func: Callable[..., HttpResponseBase]) -> str:
@@ -34,10 +41,11 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
     ) -> HttpResponseBase:
         """Redirect to the login page; a fragment makes the whole page go there, and back.
 
-        Programs, which would take the login page for an answer, are told in JSON.
+        Programs get a 401 instead, in JSON.
         """
-        if request.path_info.startswith("/api/"):
-            return JsonResponse({"error": "Log in first: this needs a session."}, status=401)
+        if request.path_info.startswith(API):
+            sentence = "Log in, or send an API token: Authorization: Bearer …"
+            return _refusal(sentence, 401, _REALM)
         htmx = getattr(request, "htmx", None)
         if htmx:
             page = htmx.current_url_abs_path or "/"
@@ -48,3 +56,18 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
                 super().handle_no_permission(request, view_func)["Location"]
             )
         return super().handle_no_permission(request, view_func)
+
+    def _enter_by_token(self, request: HttpRequest, secret: str) -> HttpResponseBase | None:
+        """Make the request its owner's, without looking at the session, and so without a cookie."""
+        try:
+            request.user = tokens.reader(request, secret)
+        except tokens.Refused as refused:
+            return _refusal(str(refused), refused.status, f'{_REALM}, error="{refused.code}"')
+        return None
+
+
+def _refusal(sentence: str, status: int, challenge: str) -> JsonResponse:
+    headers = {"WWW-Authenticate": challenge, "Cache-Control": "no-store"}
+    if status == 429:
+        headers["Retry-After"] = "60"
+    return JsonResponse({"error": sentence}, status=status, headers=headers)

@@ -1,4 +1,4 @@
-"""The table `users`."""
+"""The tables `users` and `accounts_token`."""
 
 from typing import Any, ClassVar
 
@@ -7,9 +7,10 @@ from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 
 from accounts.columns import BcryptField
-from accounts.validators import username_validator
+from accounts.validators import token_name_validator, username_validator
 
 USERNAME_MAX_LENGTH = 50
+TOKEN_NAME_MAX_LENGTH = 50
 
 
 class UserManager(BaseUserManager["User"]):
@@ -85,3 +86,26 @@ class User(AbstractBaseUser):
     def has_module_perms(self, app_label: str) -> bool:
         """Say whether this person sees `app_label` in the administration."""
         return self.is_active and self.is_superuser
+
+
+class Token(models.Model):
+    """A personal API token. The secret itself is not here: accounts.tokens hashes it."""
+
+    id = models.AutoField(primary_key=True)
+    # No index of its own: that of the constraint begins with it.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens", db_index=False)
+    name = models.CharField(max_length=TOKEN_NAME_MAX_LENGTH, validators=[token_name_validator])
+    secret_hash = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+    last_used = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "accounts_token"
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["secret_hash"], name="accounts_token_secret_hash_key"),
+            models.UniqueConstraint(fields=["user", "name"], name="accounts_token_user_name_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -2,10 +2,15 @@
 
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 
 from accounts.hashers import BCRYPT_MAX_BYTES
 
 username_validator = UnicodeUsernameValidator()
+token_name_validator = RegexValidator(
+    r"\A\w[\w .:@/()+-]*\Z",
+    "A name starts with a letter or digit and holds letters, digits, spaces and . : @ / ( ) + - _",
+)
 
 
 class MaximumBytesValidator:

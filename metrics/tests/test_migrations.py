@@ -15,7 +15,14 @@ INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP = (
     "0004_default_settings",
     "0005_rollup",
 )
-TABLES = ("archive_policy", "config", "metrics_rollup", "metrics_snapshot", "users")
+TABLES = (
+    "accounts_token",
+    "archive_policy",
+    "config",
+    "metrics_rollup",
+    "metrics_snapshot",
+    "users",
+)
 TIME = "2026-01-21 10:30:00+00:00"
 SNAPSHOT_INDEXES = {"ix_metrics_snapshot_timestamp", "idx_metrics_type_timestamp"}
 
@@ -192,6 +199,19 @@ def test_accounts_goes_to_nothing_and_comes_back():
     assert not exists("users")
     migrate_to_newest()
     assert run("SELECT count(*) FROM users") == [(0,)]
+
+
+def test_tokens_come_and_go_without_the_users():
+    run("INSERT INTO users (username, password_hash) VALUES ('admin', '$2b$12$...')")
+    [(user,)] = run("SELECT id FROM users")
+    insert = "INSERT INTO accounts_token (user_id, name, secret_hash) VALUES (%s, 'script', 'abc')"
+    run(insert, user)
+    migrate("accounts", INITIAL)
+    assert not exists("accounts_token")
+    assert run("SELECT username FROM users") == [("admin",)]
+    migrate_to_newest()
+    run(insert, user)
+    assert run("SELECT name, last_used FROM accounts_token") == [("script", None)]
 
 
 def test_users_survive_what_happens_to_the_tables_of_metrics():

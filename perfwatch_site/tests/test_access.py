@@ -56,6 +56,11 @@ def login(client, next_page="", **more):
     return client.post("/login/", form, **more)
 
 
+def turned_away(path):
+    """Status and Location: people are sent to the login page, programs are told."""
+    return (401, None) if path.startswith("/api/") else (302, f"/login/?next={quote(path)}")
+
+
 def nobodies_answers(client, paths, method):
     return {
         path: (answer.status_code, answer.get("Location"))
@@ -70,21 +75,20 @@ def nobodies_answers(client, paths, method):
 def test_the_walk_finds_pages_fragments_and_administration():
     paths = set(every_address())
     assert {"/", "/live/", "/account/", "/login/", "/logout/", "/healthz", "/readyz"} <= paths
+    assert {"/account/tokens/", "/account/tokens/1/revoke/"} <= paths
     assert {"/admin/", "/admin/accounts/user/1/change/", "/admin/metrics/config/add/"} <= paths
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_nobody_is_sent_to_the_login_page_from_every_other_address(client, db, method):
+def test_strangers_are_turned_away_from_every_other_address(client, db, method):
     paths = set(every_address()) - OPEN_TO_ALL - BY_POST_ONLY
-    expected = {path: (302, f"/login/?next={quote(path)}") for path in paths}
-    assert nobodies_answers(client, paths, method) == expected
+    assert nobodies_answers(client, paths, method) == {path: turned_away(path) for path in paths}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nobody_changes_anything(client, db, method):
     paths = set(every_address()) - OPEN_TO_ALL - BY_POST_ONLY
-    expected = {path: (302, f"/login/?next={quote(path)}") for path in paths}
-    assert nobodies_answers(client, paths, method) == expected
+    assert nobodies_answers(client, paths, method) == {path: turned_away(path) for path in paths}
 
 
 @pytest.mark.parametrize("path", sorted(BY_POST_ONLY))
