@@ -27,8 +27,8 @@ MOST_POINTS = 500
 """Rows that one poll brings at most; the next poll brings the rest."""
 
 MOST_ROWS = 3_600
-MOST_DRAWN = 720
-"""Points of a line with which the page arrives at most."""
+MOST_DRAWN = 360
+"""Points of a line with which the page arrives at most: a chart is some 400 pixels wide."""
 
 AHEAD = timedelta(minutes=1)
 """How far ahead of this host's clock a sample may be and still be drawn."""
@@ -92,7 +92,7 @@ def page(rows: SnapshotQuerySet, view: View, now: datetime) -> dict[str, Any]:
     choices = {kind.key: choose(kind, documents, view.devices[kind.key]) for kind in KINDS}
     there = [chart for chart in CHARTS if is_there(chart, documents)]
     absent = [chart for chart in CHARTS if chart not in there]
-    drawn = thinned(_drawn(points, _series(choices, newest), now), MOST_DRAWN)
+    drawn = thinned(_drawn(points, _series(choices, newest), now), MOST_DRAWN, _banded(choices))
     return _fragment(newest, now, view) | {
         "cursor": newest.rows[0].id if newest.rows else 0,
         "points": drawn | _times(newest, view, now),
@@ -169,6 +169,12 @@ def _series(choices: Mapping[str, Choice], newest: Rows) -> list[str]:
         path for tile in TILES for one in (tile, tile.instead) if one for _, path in one.fields
     ]
     return list(dict.fromkeys([*lines, *rows_of_strips, *tiles]))
+
+
+def _banded(choices: Mapping[str, Choice]) -> set[str]:
+    """Return the series of which charts show how far they went: lines, but not stacks."""
+    charts = [chart for chart in CHARTS if not chart.stacked and not chart.strip]
+    return {line.series for chart in charts for line in lines_of(chart, choices)}
 
 
 def _drawn(

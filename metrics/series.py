@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from metrics.collectors import field_of, getter, lookup
+from metrics.collectors import field_of, getter, is_list, lookup
 from metrics.collectors.fields import Field, Kind, Unit
 
 GAP = 2.5
@@ -14,6 +15,9 @@ GAP = 2.5
 
 DIGITS = 4
 """Significant digits that leave the server."""
+
+DIGITS_OF_NOISE = 3
+"""The same of what differs from sample to sample: 180 pixels show no more, and it weighs less."""
 
 
 class Point(NamedTuple):
@@ -31,14 +35,18 @@ def declared(series: str) -> Field:
     return field
 
 
-def significant(value: Any) -> float | int | None:
-    """Return a finite number with at most 4 significant digits, or None for anything else."""
+def significant(value: Any, digits: int = DIGITS) -> float | int | None:
+    """Return a finite number with at most `digits` significant digits, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
-    if value == 0:
-        return 0
-    rounded = round(value, DIGITS - 1 - math.floor(math.log10(abs(value))))
-    return int(rounded) if rounded == int(rounded) else rounded
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def whole(value: Any) -> int | None:
+    """Return a finite number without decimals, else None."""
+    found = significant(value)
+    return None if found is None else round(found)
 
 
 def json_column(values: Sequence[float | None]) -> str:
@@ -67,7 +75,7 @@ def columns(
     """
     times: list[int] = []
     values: dict[str, list[float | int | None]] = {name: [] for name in series}
-    readers = [(_reader(name), column) for name, column in values.items()]
+    readers = [(_reader(name), _rounding(name), column) for name, column in values.items()]
     last = milliseconds(previous.timestamp) if previous else None
     for point in points:
         now = milliseconds(point.timestamp)
@@ -78,16 +86,16 @@ def columns(
                 column.append(None)
         times.append(now)
         last = now
-        for read, column in readers:
-            column.append(significant(read(point.data)))
+        for read, round_off, column in readers:
+            column.append(round_off(read(point.data)))
     return {"times": times, "series": values}
 
 
-def thinned(drawn: dict[str, Any], most: int) -> dict[str, Any]:
+def thinned(drawn: dict[str, Any], most: int, banded: Collection[str]) -> dict[str, Any]:
     """Return `columns()` with at most `most` points: the mean of even stretches of time.
 
-    `low` and `high` beside `series` hold the smallest and the largest value of each stretch. Few
-    enough points stay as they are.
+    `low` and `high` beside `series` hold the smallest and the largest value of each stretch, for
+    the series of `banded`. Few enough points stay as they are.
     """
     times = drawn["times"]
     if len(times) <= most:
@@ -100,10 +108,12 @@ def thinned(drawn: dict[str, Any], most: int) -> dict[str, Any]:
     parts: dict[str, dict[str, list[float | int | None]]] = {"series": {}, "low": {}, "high": {}}
     for name, column in drawn["series"].items():
         groups = [[v for v in column[start:end] if v is not None] for start, end in stretches]
-        means = [significant(sum(group) / len(group)) if group else None for group in groups]
+        round_off = _rounding(name)
+        means = [round_off(sum(group) / len(group)) if group else None for group in groups]
         parts["series"][name] = means
-        parts["low"][name] = [min(group, default=None) for group in groups]
-        parts["high"][name] = [max(group, default=None) for group in groups]
+        if name in banded:
+            parts["low"][name] = [min(group, default=None) for group in groups]
+            parts["high"][name] = [max(group, default=None) for group in groups]
     return {"times": [times[end - 1] for _, end in stretches], **parts}
 
 
@@ -141,6 +151,16 @@ def _reader(series: str) -> Callable[[Mapping[str, Any]], Any]:
     if field is None or field.kind is not Kind.DELTA:
         return read
     return lambda data: as_drawn(field, read(data), data)
+
+
+def _rounding(series: str) -> Callable[[Any], float | int | None]:
+    field = field_of(series)
+    if field is None:
+        return significant
+    if is_list(field):
+        return whole  # a shade of the strip
+    noisy = field.kind in {Kind.RATE, Kind.DELTA, Kind.RATIO} or field.unit is Unit.PERCENT
+    return partial(significant, digits=DIGITS_OF_NOISE) if noisy else significant
 
 
 class Statistics(NamedTuple):

@@ -33,6 +33,18 @@ def test_numbers_leave_with_four_significant_digits(value, rounded):
     assert significant(value) == rounded
 
 
+def test_what_differs_with_each_sample_leaves_with_three():
+    data = document(cpu__usage_percent=12.3456, memory__used_bytes=123456)
+    series = columns([Point(NOW, data)], [USAGE, "memory.used_bytes"])["series"]
+    assert series == {USAGE: [12.3], "memory.used_bytes": [123500]}
+
+
+def test_a_shade_of_the_strip_is_a_whole_number():
+    data = document(cpu__per_core=[12.6, None])
+    series = columns([Point(NOW, data)], ["cpu.per_core.0", "cpu.per_core.1"])["series"]
+    assert series == {"cpu.per_core.0": [13], "cpu.per_core.1": [None]}
+
+
 def test_columns_are_times_in_milliseconds_and_one_list_a_series():
     result = columns([point(0, 1.0), point(5, 2.0)], [USAGE, "memory.percent"])
     start = int(NOW.timestamp() * 1000)
@@ -75,12 +87,17 @@ def drawn(*values):
 
 
 def test_few_points_stay_as_they_are():
-    assert thinned(drawn(1, 2, 3), 3) == drawn(1, 2, 3)
+    assert thinned(drawn(1, 2, 3), 3, {"a"}) == drawn(1, 2, 3)
 
 
 def test_thinning_keeps_what_a_mean_hides_and_leaves_gaps():
-    points = thinned(drawn(1, 3, None, None, 5, 99), 3)
+    points = thinned(drawn(1, 3, None, None, 5, 99), 3, {"a"})
     assert points["times"] == [1000, 3000, 5000]
     assert points["series"]["a"] == [2, None, 52]
     assert points["low"]["a"] == [1, None, 5]
     assert points["high"]["a"] == [3, None, 99]
+
+
+def test_a_series_that_no_chart_bands_has_no_low_and_high():
+    points = thinned(drawn(1, 3, None, None, 5, 99), 3, set())
+    assert points["low"] == points["high"] == {}
