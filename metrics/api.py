@@ -1,7 +1,8 @@
-"""The series API: any range of time as JSON."""
+"""The API: any range of time as JSON, and two of them compared."""
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
@@ -12,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 
-from metrics.forms import SeriesForm, validated
+from metrics.comparison import Change, changes
+from metrics.forms import ComparisonForm, SeriesForm, validated
 from metrics.history import History, Line, UnknownField, history
 from metrics.series import json_column, significant
 
@@ -49,6 +51,39 @@ def series(request: HttpRequest) -> HttpResponse:
     except UnknownField as error:
         raise BadRequest(f"The parameter field is wrong: {error}") from error
     return HttpResponse(answer(found), content_type="application/json")
+
+
+@require_safe
+@cache_control(private=True, no_cache=True)
+@conditional_page
+@answers_json
+def compare(request: HttpRequest) -> HttpResponse:
+    """Answer the same series of two stretches of equal length, and which changed most."""
+    now = timezone.now()
+    asked = validated(ComparisonForm, request.GET, now=now)
+    offset = timedelta(seconds=asked["offset"])
+    stretches = ((asked["from"] - shift, asked["to"] - shift) for shift in (timedelta(), offset))
+    try:
+        this, other = (history(asked["field"], *ends, asked["points"], now) for ends in stretches)
+    except UnknownField as error:
+        raise BadRequest(f"The parameter field is wrong: {error}") from error
+    found = [_change(change) for change in changes(this, other)]
+    head = f'"offset":{json.dumps(asked["offset"])},"changes":{json.dumps(found)}'
+    text = f'{{{head},"this":{answer(this)},"other":{answer(other)}}}'
+    return HttpResponse(text, content_type="application/json")
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "series": change.line.name,
+        "unit": change.line.unit,
+        "mean": [significant(number) for number in change.mean],
+        "p95": [significant(number) for number in change.p95],
+        "max": [significant(number) for number in change.maximum],
+        "difference": significant(change.difference),
+        "percent": significant(change.percent),
+        "score": significant(change.score),
+    }
 
 
 def answer(found: History) -> str:

@@ -125,7 +125,58 @@ class RangeForm(forms.Form):
         return list(self.data.lists()) if isinstance(self.data, QueryDict) else []
 
 
-class HistoryForm(RangeForm):
+SHIFTS = {"yesterday": 86_400, "week": 7 * 86_400}
+"""Seconds before the stretch with which it is compared; `previous` is right before it."""
+
+
+class CompareForm(RangeForm):
+    """A stretch, and the one it is compared with: cleaned to the seconds it lies earlier, or None.
+
+    `previous`, `yesterday`, `week`, or a stretch of the same length as `FROM..TO`.
+    """
+
+    def __init__(self, query: QueryDict, now: datetime | None = None) -> None:
+        super().__init__(query, now)
+        self.fields["compare"] = forms.CharField(required=False, max_length=100)
+
+    def clean(self) -> dict[str, Any]:
+        """Also turn what is compared into an offset."""
+        cleaned = super().clean()
+        text, start, end = (cleaned.get(name) for name in ("compare", "from", "to"))
+        cleaned["offset"] = None
+        if text and start and end:
+            try:
+                cleaned["offset"] = self._offset(text, start, end)
+            except BadMoment as error:
+                self.add_error("compare", str(error))
+        return cleaned
+
+    def _offset(self, text: str, start: datetime, end: datetime) -> float:
+        length = (end - start).total_seconds()
+        if text == "previous":
+            offset = length
+        elif text in SHIFTS:
+            offset = float(SHIFTS[text])
+        else:
+            offset = (start - self._start_of_equal(text, length)).total_seconds()
+        if start.timestamp() - offset < 0:
+            raise BadMoment("It begins before 1970.")
+        return offset
+
+    def _start_of_equal(self, text: str, length: float) -> datetime:
+        if ".." not in text:
+            names = ", ".join(("previous", *SHIFTS))
+            raise BadMoment(f"It is one of: {names}, or a stretch written as FROM..TO.")
+        start, end = (parse_moment(part, self.now) for part in text.split("..", 1))
+        other = (end - start).total_seconds()
+        if abs(other - length) >= 1:
+            raise BadMoment(
+                f"It is {other:g} s long and the range {length:g} s; both must be equally long."
+            )
+        return start
+
+
+class HistoryForm(CompareForm):
     """What the history page shows: which stretch, how often renewed, which charts and devices."""
 
     refresh = one_of(REFRESHES)
@@ -149,7 +200,10 @@ class MomentForm(forms.Form):
 
 
 class SeriesForm(RangeForm):
-    """What the series API may be asked."""
+    """What the series API may be asked.
+
+    `points` is how many at most; fields times points are bounded, and with them the answer.
+    """
 
     POINTS = 720
     MOST_VALUES = 150_000
@@ -166,6 +220,17 @@ class SeriesForm(RangeForm):
             self.add_error(
                 "points", f"Fields times points may be at most {self.MOST_VALUES}: ask for fewer."
             )
+        return cleaned
+
+
+class ComparisonForm(SeriesForm, CompareForm):
+    """What the comparison API may be asked."""
+
+    def clean(self) -> dict[str, Any]:
+        """Also ask for what is compared."""
+        cleaned = super().clean()
+        if not cleaned.get("compare") and "compare" not in self.errors:
+            self.add_error("compare", "It says what the range is compared with, such as yesterday.")
         return cleaned
 
 

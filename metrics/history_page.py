@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from metrics.charts import CHARTS, DEVICES, GROUPS, Chart, Devices
 from metrics.collectors.fields import Unit
+from metrics.comparison import Change, changes
 from metrics.drawing import Choice, described, is_there, lines_of, most_drawn, why_not
 from metrics.formats import NOT_AVAILABLE, Text, duration, text_of
 from metrics.history import Line as HistoryLine
@@ -32,6 +33,18 @@ MOST_STRIPS = 64
 """Rows of a strip that are drawn when nobody chose any."""
 
 RANK_POINTS = 100
+COMPARED_POINTS = 300
+REMARKABLE = 6.0
+"""Of hundreds of series that did not change, the highest score by chance is 4 or 5."""
+
+COMPARED = {
+    "": "nothing",
+    "previous": "the period before",
+    "yesterday": "yesterday (24 h before)",
+    "week": "last week (7 days before)",
+}
+"""What a stretch can be compared with, by its name in the address."""
+
 LOOK_SPAN = timedelta(hours=1)
 """How much of a point is searched for who was busy: a point can stand for days."""
 
@@ -67,6 +80,24 @@ class Moment(NamedTuple):
     booted: datetime | None
 
 
+class ComparedRow(NamedTuple):
+    """One series of two stretches, in words: pairs are this one's and the other's."""
+
+    title: str
+    series: str
+    mean: list[Text]
+    p95: list[Text]
+    maximum: list[Text]
+    difference: str
+    percent: str
+    score: float | None
+
+    @property
+    def remarkable(self) -> bool:
+        """Whether it changed by more than chance explains."""
+        return self.score is not None and self.score >= REMARKABLE
+
+
 class TableRow(NamedTuple):
     """The statistics of one series, in words."""
 
@@ -83,11 +114,13 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
     start, end = asked["from"], asked["to"]
     newest = snapshots().latest_documents(1)
     data = newest[0] if newest else {}
-    choices = {kind.key: _choose(kind, asked[kind.key], start, end, now) for kind in DEVICES}
-    wanted = [chart for chart in CHARTS if not asked["chart"] or chart.key in asked["chart"]]
-    there = [c for c in wanted if not newest or is_there(c, [data]) or c.key in asked["chart"]]
+    choices = _choices(asked, now)
+    wanted, there = _charts(asked, newest)
     oldest = snapshots().first_moment()
     return {
+        "compare": asked["compare"],
+        "compared": COMPARED
+        | ({} if asked["compare"] in COMPARED else {asked["compare"]: "custom"}),
         "from": query.get("from") or "now-24h",
         "to": query.get("to") or "now",
         "start": milliseconds(start),
@@ -119,6 +152,24 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
     }
 
 
+def compared(asked: Mapping[str, Any], now: datetime) -> list[ComparedRow]:
+    """Return how every series of the page changed, the most remarkable first."""
+    choices = _choices(asked, now)
+    _, there = _charts(asked, snapshots().latest_documents(1))
+    titles = {
+        line.series: f"{chart.title}: {line.label}" if line.label else chart.title
+        for chart in reversed(there)
+        for line in lines_of(chart, choices)
+    }
+    names = sorted(titles)
+    if not names or asked["offset"] is None:
+        return []
+    start, end, offset = asked["from"], asked["to"], timedelta(seconds=asked["offset"])
+    this = history(names, start, end, COMPARED_POINTS, now)
+    other = history(names, start - offset, end - offset, COMPARED_POINTS, now)
+    return [_compared(change, titles[change.line.name]) for change in changes(this, other)]
+
+
 def moment(at: datetime, step: int) -> Moment:
     """Return who was busy in the `step` seconds from `at` on, and whether the host rebooted."""
     end = at + min(timedelta(seconds=step), LOOK_SPAN)
@@ -135,6 +186,42 @@ def moment(at: datetime, step: int) -> Moment:
         tables=_ranks(look) if look else [],
         booted=snapshots().booted_within(at, at + timedelta(seconds=step)),
     )
+
+
+def _choices(asked: Mapping[str, Any], now: datetime) -> dict[str, Choice]:
+    return {
+        kind.key: _choose(kind, asked[kind.key], asked["from"], asked["to"], now)
+        for kind in DEVICES
+    }
+
+
+def _charts(
+    asked: Mapping[str, Any], newest: Sequence[Mapping[str, Any]]
+) -> tuple[list[Chart], list[Chart]]:
+    """Return the charts that are wanted, and those of them that the host has something for."""
+    chosen = asked["chart"]
+    wanted = [chart for chart in CHARTS if not chosen or chart.key in chosen]
+    there = [c for c in wanted if not newest or is_there(c, newest) or c.key in chosen]
+    return wanted, there
+
+
+def _compared(change: Change, title: str) -> ComparedRow:
+    unit = change.line.unit
+    signed = "" if change.difference is None or change.difference < 0 else "+"
+    return ComparedRow(
+        title=title,
+        series=change.line.name,
+        mean=[text_of(number, unit) for number in change.mean],
+        p95=[text_of(number, unit) for number in change.p95],
+        maximum=[text_of(number, unit) for number in change.maximum],
+        difference=f"{signed}{text_of(change.difference, unit)}",
+        percent="new" if change.mean[1] is None else _percent(change.percent),
+        score=change.score,
+    )
+
+
+def _percent(percent: float | None) -> str:
+    return NOT_AVAILABLE if percent is None else f"{percent:+.{0 if abs(percent) >= 10 else 1}f} %"
 
 
 def _presets(query: Mapping[str, str], oldest: datetime | None, now: datetime) -> list[Preset]:

@@ -9,7 +9,9 @@ urlpatterns = [
     path("live/", views.live_update, name="live-update"),
     path("history/", views.history_page, name="history"),
     path("history/moment/", views.history_moment, name="history-moment"),
+    path("history/changes/", views.history_changes, name="history-changes"),
     path("api/series/", api.series, name="api-series"),
+    path("api/compare/", api.compare, name="api-compare"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]

@@ -82,6 +82,15 @@ def history_moment(request: HttpRequest) -> HttpResponse:
     return render(request, "_moment.html", {"moment": found})
 
 
+@never_cache
+@require_safe
+def history_changes(request: HttpRequest) -> HttpResponse:
+    """Show which series of the page changed most against another stretch."""
+    now = timezone.now()
+    asked = validated(HistoryForm, request.GET, now=now)
+    return render(request, "_changes.html", {"rows": past.compared(asked, now)})
+
+
 def _view(asked: dict[str, Any]) -> live.View:
     return live.View(
         window=timedelta(seconds=LIVE_RANGES[asked["range"] or DEFAULT_RANGE]),

@@ -46,7 +46,9 @@ def test_the_examples_are_answered_as_the_document_says(viewer_client, address, 
         assert answer == json.loads(expected)
     else:
         wanted = json.loads(expected)
-        assert shape(answer | {"resolution": 60}) == shape(wanted)
+        if "resolution" in answer:
+            answer["resolution"] = 60
+        assert shape(answer) == shape(wanted)
         assert list(answer) == list(wanted)
 
 

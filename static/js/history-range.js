@@ -10,12 +10,13 @@ customElements.define("history-range", class extends HTMLElement {
   static keys = ["earlier", "later", "zoom-out", "refresh"].map((name) => `perfwatch:${name}`);
   static seconds = { "5s": 5, "10s": 10, "30s": 30, "1m": 60 };
   static units = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800, y: 31_536_000 };
+  static together = 60;
   static most = 720;
   static least = 60;
 
   connectedCallback() {
     this.span = { from: Number(this.dataset.from), to: Number(this.dataset.to) };
-    [this.start, this.end, this.rate] = ["from", "to", "refresh"].map((name) => this.querySelector(`[name=${name}]`));
+    [this.start, this.end, this.rate, this.other] = ["from", "to", "refresh", "compare"].map((name) => this.querySelector(`[name=${name}]`));
     this.asked = { from: this.start.value, to: this.end.value };
     this.zooms = 0;
     this.requests = new Map();
@@ -24,6 +25,7 @@ customElements.define("history-range", class extends HTMLElement {
     window.addEventListener("popstate", this);
     this.querySelector(".zone").textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
     this.say();
+    this.rank();
     this.schedule();
   }
 
@@ -51,11 +53,15 @@ customElements.define("history-range", class extends HTMLElement {
       case "submit":
         this.start.value = this.written(this.start.value);
         this.end.value = this.written(this.end.value);
-        this.rate.disabled = !this.rate.value;
-        setTimeout(() => { this.rate.disabled = false; }, 0);
+        // What is not chosen stays out of the address; the form is read in this task.
+        for (const one of [this.rate, this.other]) {
+          one.disabled = !one.value;
+          setTimeout(() => { one.disabled = false; }, 0);
+        }
         break;
       case "change":
         if (event.target === this.rate) this.keepRate();
+        else if (event.target === this.other) this.compare();
         break;
       case "dblclick":
         if (event.target.closest(".plot")) this.back();
@@ -124,8 +130,31 @@ customElements.define("history-range", class extends HTMLElement {
     const address = new URL(location);
     address.searchParams.set("from", Math.max(from, 0));
     address.searchParams.set("to", to);
+    // A stretch written out has the length of the one it was compared with, which is another one now.
+    if (address.searchParams.get("compare")?.includes("..")) address.searchParams.delete("compare");
     history.pushState({ zooms: this.zooms }, "", address);
     this.read();
+  }
+
+  compare() {
+    const address = new URL(location);
+    if (this.other.value) address.searchParams.set("compare", this.other.value);
+    else address.searchParams.delete("compare");
+    history.pushState({ zooms: ++this.zooms }, "", address);
+    this.read();
+  }
+
+  // Which series changed most, of all that the page shows.
+  rank() {
+    const section = this.querySelector("#changes");
+    if (!this.other.value) {
+      section.replaceChildren();
+      return;
+    }
+    const address = new URL(this.dataset.changes, location);
+    address.search = location.search;
+    for (const [name, time] of Object.entries(this.span)) address.searchParams.set(name, Math.round(time));
+    htmx.ajax("GET", address.pathname + address.search, { target: section, swap: "innerHTML" });
   }
 
   back() {
@@ -135,6 +164,7 @@ customElements.define("history-range", class extends HTMLElement {
   read() {
     const parameters = new URL(location).searchParams;
     this.asked = { from: parameters.get("from") || "now-24h", to: parameters.get("to") || "now" };
+    this.other.value = parameters.get("compare") ?? "";
     for (const link of this.querySelectorAll(".ranges a")) {
       const { searchParams } = new URL(link.href);
       if (searchParams.get("from") === this.asked.from && this.asked.to === "now") link.setAttribute("aria-current", "true");
@@ -149,6 +179,7 @@ customElements.define("history-range", class extends HTMLElement {
     this.span = { from: this.constructor.resolve(this.asked.from), to: this.constructor.resolve(this.asked.to) };
     this.forget();
     document.dispatchEvent(new CustomEvent("perfwatch:range"));
+    this.rank();
     this.schedule();
   }
 
@@ -178,11 +209,14 @@ customElements.define("history-range", class extends HTMLElement {
     this.requests.get(chart)?.abort();
     const request = new AbortController();
     this.requests.set(chart, request);
-    const points = Math.min(most, Math.max(least, chart.room));
+    const room = Math.min(most, Math.max(least, chart.room));
     try {
-      const [answer, marks] = await Promise.all([this.ask(chart.names, points, request.signal), this.reboots()]);
-      chart.draw(this.points(answer, marks));
-      this.tell(answer);
+      const [answer, marks] = await Promise.all([this.ask(chart.names, room, request.signal, this.other.value), this.reboots()]);
+      const { this: shown = answer, other, offset } = answer;
+      const points = this.points(shown, marks);
+      if (other) points.other = { ...this.points(other), offset: offset * 1000 };
+      chart.draw(points);
+      this.tell(shown);
     } catch (error) {
       if (error.name !== "AbortError") chart.fail(error.message);
     } finally {
@@ -190,12 +224,27 @@ customElements.define("history-range", class extends HTMLElement {
     }
   }
 
-  async ask(names, points, signal) {
-    const address = new URL(this.dataset.api, location);
+  // The answer of the API; many names need more than one question, for addresses have an end.
+  async ask(names, points, signal, compare) {
+    const parts = [];
+    for (let at = 0; at < names.length; at += this.constructor.together) {
+      parts.push(this.askFor(names.slice(at, at + this.constructor.together), points, signal, compare));
+    }
+    const [first, ...others] = await Promise.all(parts);
+    for (const one of others) {
+      Object.assign((first.this ?? first).series, (one.this ?? one).series);
+      if (first.other) Object.assign(first.other.series, one.other.series);
+    }
+    return first;
+  }
+
+  async askFor(names, points, signal, compare) {
+    const address = new URL(compare ? this.dataset.compare : this.dataset.api, location);
     for (const name of names) address.searchParams.append("field", name);
     address.searchParams.set("from", Math.round(this.span.from));
     address.searchParams.set("to", Math.round(this.span.to));
     address.searchParams.set("points", points);
+    if (compare) address.searchParams.set("compare", compare);
     const response = await fetch(address, { signal, headers: { accept: "application/json" } });
     if (response.status === 401) location.reload();
     const answer = await response.json();

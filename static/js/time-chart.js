@@ -1,6 +1,9 @@
 // One chart over time, drawn by Chart.js. Holds a JSON description, a plot with a canvas, and a legend
 // whose items are its lines and show the value under the crosshair, or the newest one.
 //
+// With `other` {times, series, offset in ms} in the points, these are drawn too, dashed, where they would
+// be `offset` later.
+//
 // Asks with `perfwatch:points-wanted` for its points when it becomes visible, and is drawn when
 // visible, in a task of its own. Points are {times, from, to, series, low?, high?, marks, missing}
 // with times in ms; low and high make a band. Sends `perfwatch:crosshair` {time or null} to the
@@ -209,8 +212,10 @@
     update() {
       const { points } = this;
       const banded = !this.about.stacked && this.lines.some((line) => points.low?.[line.series]);
-      if (this.chart && banded !== this.banded) this.forget();
+      const compared = Boolean(points.other);
+      if (this.chart && (banded !== this.banded || compared !== this.compared)) this.forget();
       this.banded = banded;
+      this.compared = compared;
       const chart = (this.chart ??= this.create());
       const sums = this.about.stacked ? new Array(points.times.length).fill(0) : undefined;
       this.lines.forEach((line, index) => {
@@ -222,6 +227,7 @@
         chart.data.datasets[place + 1].data = this.column(line, points.low[line.series], values);
         chart.data.datasets[place + 2].data = this.column(line, points.high[line.series], values);
       });
+      if (compared) this.compare(chart);
       chart.options.scales.x.min = points.from;
       chart.options.scales.x.max = points.to;
       chart.update("none");
@@ -268,6 +274,20 @@
       });
     }
 
+    compare(chart) {
+      const { times, series, offset } = this.points.other;
+      const sums = this.about.stacked ? new Array(times.length).fill(0) : undefined;
+      const first = this.lines.length * (this.banded ? 3 : 1);
+      this.lines.forEach(({ series: name, sign }, index) => {
+        const values = series[name];
+        chart.data.datasets[first + index].data = times.map((time, at) => {
+          const value = values?.[at] ?? null;
+          const y = value === null ? null : sums ? (sums[at] += value) : value * sign;
+          return { x: time + offset, y };
+        });
+      });
+    }
+
     // Chart.js can stack too, but keeps a sum for each time it ever saw: the page would grow for ever.
     onTop(sums, values) {
       return this.points.times.map((time, at) => {
@@ -300,10 +320,12 @@
       if (!this.visible || !this.chart) return;
       const { points } = this;
       const index = time === null ? points.times.length - 1 : nearest(points.times, time);
+      const then = points.other?.times.length ? nearest(points.other.times, points.times[index] - points.other.offset) : undefined;
       for (const { series, output } of this.lines) {
         const value = points.series[series]?.[index] ?? null;
         const [low, high] = [points.low?.[series]?.[index] ?? value, points.high?.[series]?.[index] ?? value];
         output.textContent = text(value, this.about.scale);
+        if (then !== undefined) output.textContent += ` (was ${text(points.other.series[series]?.[then] ?? null, this.about.scale)})`;
         output.title = low === high ? "" : `${text(low, this.about.scale)} to ${text(high, this.about.scale)}`;
       }
       const at = points.times[index];
@@ -312,6 +334,7 @@
       const x = this.chart.scales.x.getPixelForValue(at);
       this.crosshair.style.transform = `translateX(${x}px)`;
       this.crosshair.dataset.time = points.to - points.from > DAY / 2 ? moment.format(at) : exactClock.format(at);
+      if (then !== undefined) this.crosshair.dataset.time = `${moment.format(at)} · was ${moment.format(points.other.times[then])}`;
       this.crosshair.classList.toggle("left", x > this.plot.clientWidth / 2);
     }
 
@@ -322,7 +345,8 @@
 
     datasets() {
       const { stacked } = this.about;
-      return this.lines.flatMap((line, index) => {
+      const others = this.lines.map((line) => ({ data: [], borderColor: this.colour(line.colour), borderWidth: 1.25, borderDash: [5, 4], fill: false }));
+      const drawn = this.lines.flatMap((line, index) => {
         const colour = this.colour(line.colour);
         const drawn = {
           data: [],
@@ -336,6 +360,7 @@
         const edge = { data: [], borderWidth: 0, backgroundColor: `${colour}33`, fill: false };
         return [drawn, edge, { ...edge, fill: "-1" }];
       });
+      return this.compared ? [...drawn, ...others] : drawn;
     }
 
     zooming() {

@@ -121,6 +121,8 @@ def gunicorn_options() -> list[str]:
     options = ["--bind", joined(settings.PERFWATCH_HOST, settings.PERFWATCH_PORT)]
     options += ["--workers", "2", "--threads", "4", "--worker-class", "gthread"]
     options += ["--graceful-timeout", "3", "--timeout", "30", "--log-level", "warning"]
+    # Series are named one by one in addresses.
+    options += ["--limit-request-line", "8190"]
     # Django decides whom to believe (PERFWATCH_TRUSTED_PROXIES).
     options += ["--forwarded-allow-ips", "", "--error-logfile", "-", "--no-control-socket"]
     if Path("/dev/shm").is_dir():  # noqa: S108  gunicorn makes its own file there
