@@ -1,8 +1,10 @@
 """Samples, and slots of finer buckets, summed up in buckets of equal length. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
+from operator import mul
 from typing import Any, NamedTuple
 
 from metrics.collectors import FIELDS, field_of, getter
@@ -38,7 +40,7 @@ class Series(NamedTuple):
         return self.name.partition(".")[0]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def series_of(name: str) -> Series | None:
     """Return what `name` is a series of; None for undeclared names, for text and for flags."""
     field = field_of(name)
@@ -61,7 +63,7 @@ class Sums:
     `last` is in use for counters and capacities, which nothing else is said of.
     """
 
-    __slots__ = ("high", "is_last", "is_quotient", "last", "low", "total", "weight")
+    __slots__ = ("high", "is_last", "is_quotient", "last", "low", "total", "values", "weight")
 
     def __init__(self, kind: Kind, count: int) -> None:
         self.is_last = kind in LASTS
@@ -71,6 +73,12 @@ class Sums:
         self.total: list[float] = [0] * count
         self.low: list[Json] = [None] * count
         self.high: list[Json] = [None] * count
+        self.values: list[float] = []
+
+    def add_values(self, index: int) -> None:
+        """Add the collected values of single samples to one bucket."""
+        values, self.values = self.values, []
+        self.add(index, len(values), sum(values), min(values), max(values))
 
     def add(self, index: int, weight: float, total: float, low: float, high: float) -> None:
         """Add to one bucket."""
@@ -82,6 +90,34 @@ class Sums:
         self.weight[index] += weight
         self.total[index] += total
 
+    def add_whole(self, slots: "Slots", parts: "Parts") -> bool:
+        """Add slots that fill their buckets evenly and have no gap; return whether they do.
+
+        An answer reads ten thousands of slots: this takes a quarter of the time of `add_each`.
+        """
+        if not slots.whole or not slots.pairs:
+            return False
+        (first, start), (last, end) = slots.pairs[0], slots.pairs[-1]
+        if last >= len(parts.total) or any(self.weight[start : end + 1]):
+            return False
+        weight, total, low, high = (part[first : last + 1] for part in parts)
+        if None in total:
+            return False
+        if slots.whole > 1:
+            weight, total = _by(slots.whole, sum, weight), _by(slots.whole, sum, total)
+            low, high = _by(slots.whole, min, low), _by(slots.whole, max, high)
+        here = slice(start, end + 1)
+        self.weight[here], self.total[here] = weight, total
+        self.low[here], self.high[here] = low, high
+        return True
+
+    def add_each(self, slots: "Slots", parts: "Parts") -> None:
+        """Add slots one by one."""
+        length = len(parts.total)
+        for slot, index in slots.pairs:
+            if slot < length and parts.total[slot] is not None:
+                self.add(index, *(part[slot] for part in parts))
+
     def means(self, scale: float = 1.0) -> list[Json]:
         """Return the mean of each bucket, times a ratio's scale; the last value of counters."""
         if self.is_last:
@@ -90,6 +126,10 @@ class Sums:
             scale * total / weight if weight else None
             for total, weight in zip(self.total, self.weight, strict=True)
         ]
+
+
+def _by(count: int, one: Callable[[tuple[Json, ...]], Json], values: list[Json]) -> list[Json]:
+    return list(map(one, zip(*[iter(values)] * count, strict=True)))
 
 
 class Sample(NamedTuple):
@@ -148,23 +188,30 @@ class Buckets:
             found = self.series[series.name] = Sums(series.field.kind, self.count)
         return found
 
-    def add(self, moment: float, document: Mapping[str, Json], read: Readings) -> None:
-        """Add a snapshot; what is outside of all buckets is left out."""
-        index = int((moment - self.start) // self.step)
-        if not 0 <= index < self.count:
-            return
+    def add(self, rows: Iterable[tuple[float, Mapping[str, Json]]], read: Readings) -> None:
+        """Add snapshots: second of the epoch and document; those outside are left out."""
+        for index, group in groupby(rows, lambda row: int((row[0] - self.start) // self.step)):
+            if 0 <= index < self.count:
+                for _, document in group:
+                    self._add(index, document, read)
+                for sums in self.series.values():
+                    if sums.values:
+                        sums.add_values(index)
+
+    def _add(self, index: int, document: Mapping[str, Json], read: Readings) -> None:
         sample = sample_of(document)
         self._count(index, sample.samples, sample.samples * sample.interval, sample.span)
         simple = sample.folded is None
         known = self.series
         for series, value in read(document):
-            if not (type(value) is float or type(value) is int):
+            if type(value) is not float and type(value) is not int:
                 continue
             sums = known.get(series.name) or self.sums(series)
             if sums.is_last:
                 sums.last[index] = value
             elif simple and not sums.is_quotient:
-                sums.add(index, 1, value, value, value)
+                # Summed up bucket by bucket: a call for each value costs more than all the rest.
+                sums.values.append(value)
             elif parts := contribution(series, value, document, sample):
                 sums.add(index, *parts)
 
@@ -189,36 +236,51 @@ class Buckets:
         if "last" in columns:
             last = columns["last"]
             for slot, index in slots.pairs:
-                if last[slot] is not None:
+                if slot < len(last) and last[slot] is not None:
                     sums.last[index] = last[slot]
             return
-        is_mean = "avg" in columns
-        if is_mean:
-            value, weight = columns["avg"], columns.get("n", slots.header.n)
+        parts = opened(columns, slots.header)
+        if not sums.add_whole(slots, parts):
+            sums.add_each(slots, parts)
+
+
+class Parts(NamedTuple):
+    """The columns of a series, by slot: weight, weighted sum, lowest and highest."""
+
+    weight: list[Json]
+    total: list[Json]
+    low: list[Json]
+    high: list[Json]
+
+
+def opened(columns: Mapping[str, Any], header: Header) -> Parts:
+    """Return the columns of a series with what was left out because it can be told."""
+    if "num" in columns:
+        total = columns["num"]
+        weight = columns.get("den", header.seconds)
+    else:
+        total = columns["avg"]
+        weight = columns.get("n", header.n)
+        if None in total:
+            total = [
+                None if one is None else one * much
+                for one, much in zip(total, weight, strict=False)
+            ]
         else:
-            value, weight = columns["num"], columns.get("den", slots.header.seconds)
-        low, high = columns["min"], columns["max"]
-        # The same as `add`, without a call for each slot: an answer reads ten thousands of them.
-        weights, totals, lows, highs = sums.weight, sums.total, sums.low, sums.high
-        for slot, index in slots.pairs:
-            one = value[slot]
-            if one is None:
-                continue
-            much = weight[slot]
-            if not weights[index]:
-                lows[index], highs[index] = low[slot], high[slot]
-            else:
-                lows[index] = min(lows[index], low[slot])
-                highs[index] = max(highs[index], high[slot])
-            weights[index] += much
-            totals[index] += one * much if is_mean else one
+            total = list(map(mul, total, weight))
+    value = columns.get("avg")
+    return Parts(weight, total, columns.get("min", value), columns.get("max", value))
 
 
 class Slots(NamedTuple):
-    """Slots of a chunk, each with the bucket that it falls into."""
+    """Slots of a chunk, each with the bucket that it falls into.
+
+    `whole` is how many fall into each of these buckets, None where it is not the same number.
+    """
 
     header: Header
     pairs: list[tuple[int, int]]
+    whole: int | None
 
 
 def slots_of(
@@ -230,7 +292,10 @@ def slots_of(
     since, until = max(since, buckets.start), min(until, buckets.start + buckets.count * per)
     first = max(0, -((chunk_start - since) // seconds))
     end = min(len(header.n), -((chunk_start - until) // seconds))
-    return Slots(header, [(slot, (offset + slot * seconds) // per) for slot in range(first, end)])
+    pairs = [(slot, (offset + slot * seconds) // per) for slot in range(first, end)]
+    is_whole = per % seconds == (offset + first * seconds) % per == 0
+    whole = per // seconds if is_whole and len(pairs) % (per // seconds) == 0 else None
+    return Slots(header, pairs, whole)
 
 
 def contribution(
@@ -296,24 +361,30 @@ def _of_device(prefix: str, name: str, leaf: str) -> Series | None:
     return series_of(f"{prefix}{name}{leaf}")
 
 
-def all_series(document: Mapping[str, Json]) -> Iterator[tuple[Series, Json]]:
-    """Yield every declared series of a document with its value, devices and cores included."""
+def all_series(document: Mapping[str, Json]) -> list[tuple[Series, Json]]:
+    """Return every declared series of a document with its value, devices and cores included."""
+    found: list[tuple[Series, Json]] = []
     for parents, own, devices in _plan():
         values: Json = document
         for parent in parents:
-            values = values.get(parent) if isinstance(values, Mapping) else None
-        if not values:
-            continue
+            values = values.get(parent) if isinstance(values, dict) else None
         if isinstance(values, list):
             values = {str(number): value for number, value in enumerate(values)}
-        for last, series in own:
-            value = values.get(last)
-            if value is not None:
-                yield series, value
-        for prefix, leaf in devices:
-            for name, value in values.items():
-                inner = value
-                if leaf:
-                    inner = value.get(leaf[1:]) if isinstance(value, Mapping) else None
-                if inner is not None and (found := _of_device(prefix, name, leaf)):
-                    yield found, inner
+        elif not isinstance(values, dict):
+            continue
+        found += [
+            (series, value) for last, series in own if (value := values.get(last)) is not None
+        ]
+        for name, value in values.items() if devices else ():
+            found += _of_one(devices, name, value)
+    return found
+
+
+def _of_one(devices: list[tuple[str, str]], name: str, value: Json) -> list[tuple[Series, Json]]:
+    inner = value.get if isinstance(value, dict) else None
+    return [
+        (series, one)
+        for prefix, leaf in devices
+        if (one := (inner(leaf[1:]) if inner else None) if leaf else value) is not None
+        and (series := _of_device(prefix, name, leaf))
+    ]

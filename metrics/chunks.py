@@ -1,8 +1,10 @@
 """What a row of roll-ups holds, written and read: columns of slots by series. Pure.
 
 A chunk is `{"n": […], "seconds": […], "interval": […], "s": {series: columns}}`. Columns are `avg`,
-`min`, `max` and, where it is not the slot's, `n`; of ratios and deltas `num`, `min`, `max` and
-`den`, left out where it is the slot's seconds; of counters and capacities `last`.
+`min` and `max` (left out where they are the same) and, where it is not the slot's, `n`; of ratios
+and deltas `num`, `min`, `max` and, where it is not the slot's seconds, `den`; of counters and
+capacities `last`. Empty slots at the end are left out, so that a document an hour does not cost
+sixty.
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,8 @@ def header_of(chunk: Mapping[str, Json]) -> Header:
 
 def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: Buckets) -> Chunk:
     """Return a chunk of `length` slots in which those from `first` on are the new buckets."""
-    old = header_of(chunk) if chunk else Header([0] * length, [0] * length, [0] * length)
+    stored = header_of(chunk) if chunk else Header([], [], [])
+    old = Header(*(_padded(one, length, 0) for one in vars(stored).values()))
     before, behind = slice(0, first), slice(first + new.count, None)
     header = Header(
         [*old.n[before], *new.header.n, *old.n[behind]],
@@ -55,7 +58,7 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
         }
         if any(value is not None for column in merged.values() for value in column):
             series[name] = _closed(merged, header)
-    return {"n": header.n, "seconds": header.seconds, "interval": header.interval, "s": series}
+    return {name: _trimmed(one, 0) for name, one in vars(header).items()} | {"s": series}
 
 
 def _columns(sums: Sums) -> Columns:
@@ -71,7 +74,10 @@ def _columns(sums: Sums) -> Columns:
 
 
 def _opened(columns: Columns, header: Header) -> Columns:
-    """Return the columns with the weights that were left out."""
+    """Return the columns in full length, with those that were left out."""
+    columns = {name: _padded(one, len(header.n), None) for name, one in columns.items()}
+    if "avg" in columns:
+        columns = {"min": columns["avg"], "max": columns["avg"]} | columns
     for weight, value, default in (("n", "avg", header.n), ("den", "num", header.seconds)):
         if value in columns and weight not in columns:
             return columns | {weight: _of(default, columns[value])}
@@ -79,11 +85,29 @@ def _opened(columns: Columns, header: Header) -> Columns:
 
 
 def _closed(columns: Columns, header: Header) -> Columns:
-    """Return the columns without weights that are the slots' own."""
+    """Return the columns without empty ends and without what can be told from the others."""
     for weight, value, default in (("n", "avg", header.n), ("den", "num", header.seconds)):
         if value in columns and columns[weight] == _of(default, columns[value]):
-            return {name: column for name, column in columns.items() if name != weight}
-    return columns
+            columns = {name: column for name, column in columns.items() if name != weight}
+    if "avg" in columns:
+        # Much never changes: errors, drops, huge pages.
+        columns = {
+            name: column
+            for name, column in columns.items()
+            if name not in ("min", "max") or column != columns["avg"]
+        }
+    return {name: _trimmed(column, None) for name, column in columns.items()}
+
+
+def _padded(column: list[Json], length: int, empty: Json) -> list[Json]:
+    return column + [empty] * (length - len(column))
+
+
+def _trimmed(column: list[Json], empty: Json) -> list[Json]:
+    end = len(column)
+    while end and column[end - 1] == empty:
+        end -= 1
+    return column[:end]
 
 
 def _of(default: list[Any], values: list[Json]) -> list[Json]:

@@ -205,8 +205,7 @@ def _filled(asked: list[Series], grid: Span, step: int, source: _Source) -> Buck
             if found := columns.series[one.name]:
                 buckets.add_slots(slots, one.name, one.field.kind, found)
     read = chosen([one.name for one in asked])
-    for at, document in source.rows:
-        buckets.add(at, document, read)
+    buckets.add(source.rows, read)
     return buckets
 
 

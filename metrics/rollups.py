@@ -150,8 +150,7 @@ def roll_up(state: State, work: Work, limits: Limits) -> None:
         )
         found = rows.between(moment(start), moment(end)).documents()
     buckets = Buckets(start, tier.seconds, (end - start) // tier.seconds)
-    for at, document in found:
-        buckets.add(at, document, all_series)
+    buckets.add(found, all_series)
     write(tier, chunk, old, dict.fromkeys(COLLECTORS, buckets))
     if not found:
         start, end = _leap(state, Work(tier, start, end, is_pending))

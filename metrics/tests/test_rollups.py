@@ -65,6 +65,15 @@ def test_a_chunk_holds_mean_lowest_and_highest_of_each_minute():
     }
 
 
+def test_empty_slots_at_the_end_take_no_room():
+    stored(HOUR + timedelta(minutes=1), cpu__usage_percent=10.0)
+    stored(HOUR + timedelta(minutes=2))
+    roll_up()
+    data = chunk(60, "cpu", HOUR)
+    assert data["n"] == [0, 1, 1]
+    assert data["s"] == {"cpu.usage_percent": {"avg": [None, 10]}}
+
+
 def test_a_series_has_its_own_count_only_where_it_differs():
     stored(HOUR, cpu__usage_percent=1.0, cpu__user_percent=1.0)
     stored(HOUR + timedelta(seconds=5), cpu__usage_percent=1.0)

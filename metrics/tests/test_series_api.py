@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from metrics import api, rollups
-from metrics.series import json_column, significant
+from metrics.collectors import FIELDS
+from metrics.history import History, Line
+from metrics.series import Statistics, json_column, significant
 from metrics.tests.builders import stored, stored_every
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +33,7 @@ def test_columns_with_start_and_step(viewer_client):
     rows = stored_every(5, 20, cpu__usage_percent=12.345678)
     stored_at = rows[-1].timestamp.timestamp()
     answer = ask(viewer_client).json()
-    assert answer["step"] == 5
+    assert (answer["resolution"], answer["step"]) == (None, 5)
     assert answer["start"] % 5_000 == 0
     line = answer["series"][USAGE]
     assert (line["unit"], line["kind"]) == ("%", "gauge")
@@ -42,17 +45,16 @@ def test_columns_with_start_and_step(viewer_client):
 
 
 def test_resolution_coverage_and_completeness_are_stated(viewer_client):
-    stored_every(60, 60 * 12, cpu__usage_percent=1.0)
+    stored_every(120, 30 * 12, cpu__usage_percent=1.0)
     answer = ask(viewer_client, from_="now-24h").json()
-    assert (answer["resolution"], answer["step"], answer["interval"]) == (60, 120, 60)
+    assert (answer["resolution"], answer["step"], answer["interval"]) == (60, 120, 120)
     assert answer["coverage"] == pytest.approx(0.5, abs=0.002)
     assert answer["complete"] is True
-    assert answer["samples"] == 720
-    assert ask(viewer_client, from_="now-10m").json()["resolution"] is None
+    assert answer["samples"] == 360
 
 
 def test_while_roll_ups_are_made_it_says_so(viewer_client):
-    stored_every(60, 600, cpu__usage_percent=1.0)
+    stored_every(600, 20, cpu__usage_percent=1.0)
     rollups.step(datetime.now(UTC))
     assert ask(viewer_client, from_="now-24h").json()["complete"] is False
 
@@ -212,3 +214,17 @@ def test_names_that_need_care_survive_the_way(viewer_client):
 )
 def test_numbers_have_four_significant_digits(values):
     assert json.loads(json_column(values)) == [significant(value) for value in values]
+
+
+def test_six_series_of_720_points_take_at_most_60_kilobytes():
+    chance = random.Random(1)
+
+    def numbers():
+        return [chance.uniform(0, 10 ** chance.randint(0, 6)) for _ in range(720)]
+
+    lines = [
+        Line(f"disk.{n}", FIELDS[0], numbers(), numbers(), numbers(), Statistics(*numbers()[:5]))
+        for n in range(6)
+    ]
+    found = History(0, 120, 720, 60, 5, 1.0, 17_280, True, lines)
+    assert len(gzip.compress(api.answer(found).encode(), 6)) < 60 * 1024
