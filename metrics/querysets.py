@@ -183,8 +183,12 @@ def snapshots() -> SnapshotQuerySet:
 class RollupQuerySet(models.QuerySet[Rollup]):
     """Chunks of roll-ups."""
 
+    def of_collectors(self, names: Iterable[str]) -> Self:
+        """Keep the chunks of these collectors; without their names the index is read in full."""
+        return self.filter(collector__in=list(names))
+
     def chunks(self, resolution: int, start: datetime) -> dict[str, dict[str, Any]]:
-        """Return the chunks of all collectors that begin at `start`."""
+        """Return the chunks that begin at `start`, by their collectors."""
         rows = self.filter(resolution=resolution, start=start)
         return dict(rows.values_list("collector", "data"))
 

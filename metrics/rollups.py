@@ -137,7 +137,7 @@ def roll_up(state: State, work: Work, limits: Limits) -> None:
     """Make slots of the finest tier of snapshots; the stretch lies in one chunk."""
     tier, start, end, is_pending = work
     chunk = floor(start, tier.chunk)
-    old = rollups().chunks(tier.seconds, moment(chunk))
+    old = rollups().of_collectors(COLLECTORS).chunks(tier.seconds, moment(chunk))
     if is_pending and not old:
         # It may have been pruned: then its other slots are needed too, for the coarser tiers.
         start, end = chunk, min(chunk + tier.chunk, state.until(tier))
@@ -164,14 +164,14 @@ def sum_up(state: State, work: Work, limits: Limits) -> None:
     end = min(end, start + max(1, limits.slots * finer.seconds // tier.seconds) * tier.seconds)
     count = (end - start) // tier.seconds
     buckets = {collector: Buckets(start, tier.seconds, count) for collector in COLLECTORS}
-    chunks = rollups().between(finer.seconds, moment(floor(start, finer.chunk)), moment(end))
+    stored = rollups().of_collectors(COLLECTORS)
+    chunks = stored.between(finer.seconds, moment(floor(start, finer.chunk)), moment(end))
     is_empty = True
     for collector, chunk_start, data in chunks.data():
         is_empty = False
-        if collector in buckets:
-            _add_chunk(buckets[collector], chunk_start, finer.seconds, data, (start, end))
+        _add_chunk(buckets[collector], chunk_start, finer.seconds, data, (start, end))
     chunk = floor(start, tier.chunk)
-    write(tier, chunk, rollups().chunks(tier.seconds, moment(chunk)), buckets)
+    write(tier, chunk, stored.chunks(tier.seconds, moment(chunk)), buckets)
     if is_empty:
         start, end = _leap(state, Work(tier, start, end, is_pending))
     _done(state, Work(tier, start, end, is_pending))
