@@ -95,7 +95,7 @@ def thinned(drawn: dict[str, Any], most: int, banded: Collection[str]) -> dict[s
     """Return `columns()` with at most `most` points: the mean of even stretches of time.
 
     `low` and `high` beside `series` hold the smallest and the largest value of each stretch, for
-    the series of `banded`. Few enough points stay as they are.
+    the series of `banded`. Few enough points stay as they are, and so does what else it holds.
     """
     times = drawn["times"]
     if len(times) <= most:
@@ -114,7 +114,7 @@ def thinned(drawn: dict[str, Any], most: int, banded: Collection[str]) -> dict[s
         if name in banded:
             parts["low"][name] = [min(group, default=None) for group in groups]
             parts["high"][name] = [max(group, default=None) for group in groups]
-    return {"times": [times[end - 1] for _, end in stretches], **parts}
+    return drawn | {"times": [times[end - 1] for _, end in stretches], **parts}
 
 
 def marks(points: Iterable[Point], previous: Point | None = None) -> list[tuple[int, str]]:

@@ -339,6 +339,7 @@ def test_many_points_arrive_as_means_with_what_they_hide(viewer_client):
     name = "cpu.load_avg_1m"
     assert points["low"][name][1] < points["series"][name][1] < points["high"][name][1]
     assert max(value for value in points["high"][name] if value is not None) == 1500
+    assert [what for _, what in points["marks"]] == ["every 5 s → 1 s"]
 
 
 def test_the_title_and_the_summary_say_how_the_host_is(viewer_client):
@@ -349,7 +350,7 @@ def test_the_title_and_the_summary_say_how_the_host_is(viewer_client):
     stored(now(), host__name="web-01", cpu__usage_percent=97.0)
     text = poll(viewer_client, first.id).text
     assert "<title>✖ critical · web-01 · PerfWatch</title>" in text
-    assert "Critical: CPU 97 % (" in text
+    assert "Critical: CPU 97\xa0%" in text
 
 
 def test_the_kernel_and_the_uptime_stand_in_the_header(viewer_client):
