@@ -11,6 +11,10 @@ from metrics.formats import Text, text_of
 from metrics.series import as_drawn, declared, unit_of
 
 
+LONGEST_NAME = 17
+"""Of a longer name a tile shows the end: what differs stands there."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """One number.
@@ -36,7 +40,7 @@ TILES: tuple[Tile, ...] = (
         "cpu",
         "CPU",
         (("", "cpu.usage_percent"),),
-        "user {cpu.user_percent}, iowait {cpu.iowait_percent}",
+        "user {cpu.user_percent}, iowait\N{NO-BREAK SPACE}{cpu.iowait_percent}",
         watched=(
             ("iowait", "cpu.iowait_percent"),
             ("steal", "cpu.steal_percent"),
@@ -54,7 +58,7 @@ TILES: tuple[Tile, ...] = (
         "load",
         "Load",
         (("", "cpu.load_avg_1m"),),
-        "of {cpu.core_count} CPUs; 15 min: {cpu.load_avg_15m}",
+        "of {cpu.core_count} CPUs; 15\N{NO-BREAK SPACE}min:\N{NO-BREAK SPACE}{cpu.load_avg_15m}",
     ),
     Tile(
         "disk",
@@ -66,7 +70,7 @@ TILES: tuple[Tile, ...] = (
         "filesystem",
         "Fullest filesystem",
         (("", "disk.partitions.*.percent"),),
-        "{*}, {disk.partitions.*.free_bytes} free; inodes {disk.partitions.*.inodes_percent}",
+        "{*}, {disk.partitions.*.free_bytes} free; inodes\N{NO-BREAK SPACE}{disk.partitions.*.inodes_percent}",
         watched=(("inodes of {*}", "disk.partitions.*.inodes_percent"),),
     ),
     Tile(
@@ -108,13 +112,17 @@ TILES: tuple[Tile, ...] = (
 
 @dataclass(frozen=True)
 class Reading:
-    """A tile with the numbers of one snapshot. `series` is what its small line draws."""
+    """A tile with the numbers of one snapshot.
+
+    `series` is what its small line draws; `cause` is the device or what sets the level, if any.
+    """
 
     tile: Tile
     series: str
     value: Text
     level: Level
     detail: str
+    cause: str
     meaning: str
     missing: str
 
@@ -155,20 +163,23 @@ def read_tile(tile: Tile, data: Mapping[str, Any]) -> Reading:
     shown = max(found, key=lambda one: one.value if _is_number(one.value) else -1)
     if shown.value is None and tile.instead:
         return read_tile(tile.instead, data)
-    detail = _detail(tile.detail, data, shown.device)
-    level = shown.level
+    absent = missing(shown.path, data) if shown.value is None else ""
+    detail = absent or _detail(tile.detail, data, shown.device)
+    level, cause = shown.level, shown.device or shown.name
     for name, path in tile.watched:
         other = _Found(name, path, data)
         if RANKS[other.level] > RANKS[level]:
-            level, detail = other.level, f"{other.name} {other.text}"
+            level = other.level
+            detail = cause = f"{other.name} {_unbroken(other.text)}"
     return Reading(
         tile=tile,
         series=shown.path,
         value=shown.text,
         level=level,
         detail=detail,
+        cause=cause,
         meaning=f"{shown.field.description} Source: {shown.field.source}.",
-        missing=missing(shown.path, data) if shown.value is None else "",
+        missing=absent,
     )
 
 
@@ -202,7 +213,8 @@ def worst(readings: list[Reading]) -> Level:
 def _troubles(readings: list[Reading]) -> Iterator[str]:
     for level in (Level.CRITICAL, Level.WARNING):
         names = [
-            f"{reading.tile.title} {reading.value} ({reading.detail})"
+            f"{reading.tile.title} {_unbroken(reading.value)}"
+            + (f" ({reading.cause})" if reading.cause else "")
             for reading in readings
             if reading.level is level
         ]
@@ -213,11 +225,18 @@ def _troubles(readings: list[Reading]) -> Iterator[str]:
 def _detail(template: str, data: Mapping[str, Any], device: str) -> str:
     def value(match: re.Match[str]) -> str:
         if match[1] == "*":
-            return device or "none"
+            return device if len(device) <= LONGEST_NAME else f"…{device[1 - LONGEST_NAME :]}"
         found = lookup(data, match[1].replace("*", device))
-        return found if isinstance(found, str) else str(text_of(found, declared(match[1]).unit))
+        return (
+            found if isinstance(found, str) else _unbroken(text_of(found, declared(match[1]).unit))
+        )
 
     return re.sub(r"\{([^}]+)\}", value, template)
+
+
+def _unbroken(text: Text) -> str:
+    """Return a number that no line break parts from its unit."""
+    return str(text).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _is_number(value: Any) -> bool:

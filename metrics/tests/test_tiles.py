@@ -39,7 +39,16 @@ def test_a_tile_of_devices_shows_the_highest_and_its_name():
     reading = read_tile(tile("filesystem"), data)
     assert str(reading.value) == "97.5 %"
     assert reading.level is Level.CRITICAL
-    assert reading.detail == "/srv/a.b, 1 KiB free; inodes —"
+    assert reading.detail == "/srv/a.b, 1\xa0KiB free; inodes\xa0—"
+
+
+def test_of_a_long_name_the_tile_shows_the_end_and_the_summary_all():
+    data = document()
+    name = "/srv/volumes/customer-25/data"
+    data["disk"]["partitions"][name] = {"percent": 97.5}
+    readings = [read_tile(tile("filesystem"), data)]
+    assert readings[0].detail.startswith("…customer-25/data, ")
+    assert summary(readings) == f"Critical: Fullest filesystem 97.5\xa0% ({name})."
 
 
 def test_a_filesystem_without_inodes_is_critical_although_it_has_space():
@@ -48,7 +57,7 @@ def test_a_filesystem_without_inodes_is_critical_although_it_has_space():
     data["disk"]["partitions"]["/var"] = {"percent": 30.0, "inodes_percent": 99.0}
     reading = read_tile(tile("filesystem"), data)
     assert reading.level is Level.CRITICAL
-    assert reading.detail == "inodes of /var 99 %"
+    assert reading.detail == reading.cause == "inodes of /var 99\xa0%"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +86,7 @@ def test_pressure_is_that_of_the_resource_with_the_highest():
 def test_what_waits_behind_the_number_sets_the_level_and_is_named():
     reading = read_tile(tile("cpu"), document(cpu__usage_percent=5.0, cpu__iowait_percent=45.0))
     assert reading.level is Level.CRITICAL
-    assert reading.detail == "iowait 45 %"
+    assert reading.detail == reading.cause == "iowait 45\xa0%"
 
 
 def test_without_instructions_the_tile_shows_what_is_counted_and_why_not_more():
@@ -97,8 +106,8 @@ def test_a_missing_number_has_the_collectors_own_reason():
 def test_the_summary_names_the_worst_first():
     data = document(cpu__usage_percent=85.0, memory__percent=99.0)
     readings = [read_tile(tile, data) for tile in TILES]
-    assert summary(readings).startswith("Critical: Memory 99 %")
-    assert "Warning: CPU 85 %" in summary(readings)
+    assert summary(readings).startswith("Critical: Memory 99\xa0%;")
+    assert "Warning: CPU 85\xa0%" in summary(readings)
     assert worst(readings) is Level.CRITICAL
 
 
