@@ -108,8 +108,8 @@ customElements.define("core-strip", class extends HTMLElement {
   paint() {
     const { cores, canvas, plot, points: { times, from } } = this;
     const { left, right, bottom } = this.constructor;
-    // A row needs 2 px to be seen.
-    plot.style.height = cores.length > 78 ? `${2 * cores.length + bottom}px` : "";
+    // Every CPU has a line of pixels.
+    plot.style.height = cores.length > plot.clientHeight - bottom ? `${cores.length + bottom}px` : "";
     const density = window.devicePixelRatio || 1;
     const [width, height] = [plot.clientWidth, plot.clientHeight];
     canvas.width = width * density;
@@ -186,9 +186,13 @@ customElements.define("core-strip", class extends HTMLElement {
     const known = this.cores.filter(([, values]) => (values[index] ?? null) !== null);
     const busiest = known.sort(([, one], [, other]) => other[index] - one[index]).slice(0, this.constructor.named);
     this.legend.textContent = busiest.length
-      ? busiest.map(([number, values]) => `CPU ${number} ${Math.round(values[index])} %`).join("   ")
-      : "—";
+      ? busiest.map(([number, values]) => `CPU\u00a0${number}\u00a0${Math.round(values[index])}\u00a0%`).join("   ")
+      : times.length ? "—" : "No samples in this range";
     this.crosshair.hidden = time === null || !times.length || times[index] < from || times[index] > to;
-    if (!this.crosshair.hidden) this.crosshair.style.transform = `translateX(${this.x(times[index])}px)`;
+    if (this.crosshair.hidden) return;
+    const x = this.x(times[index]);
+    this.crosshair.style.transform = `translateX(${x}px)`;
+    this.crosshair.dataset.time = new Date(times[index]).toTimeString().slice(0, 8);
+    this.crosshair.classList.toggle("left", x > this.plot.clientWidth / 2);
   }
 });

@@ -96,11 +96,17 @@ customElements.define("live-feed", class extends HTMLElement {
     this.schedule();
   }
 
+  // Whoever looks at a page that stands still has to know: also when it stood still already.
   sayPaused() {
     if (this.running) return;
     const status = this.fragment.querySelector(".status");
-    status.className = "status paused";
-    status.textContent = `❚❚ Paused at ${new Date(this.points.to).toLocaleTimeString()}.`;
+    if (status.matches(".live")) {
+      status.className = "status paused";
+      status.textContent = `❚❚ Paused at ${new Date(this.points.to).toTimeString().slice(0, 8)}.`;
+    } else if (!status.matches(".paused") && !status.dataset.paused) {
+      status.dataset.paused = "yes";
+      status.append(" ❚❚ Paused.");
+    }
     this.announce();
   }
 
@@ -154,6 +160,10 @@ customElements.define("live-feed", class extends HTMLElement {
     const before = held.times.length;
     const fresh = news.times.findIndex((time) => time > last);
     if (fresh < 0) return;
+    if (!before) {
+      Object.assign(held, { times: news.times, series: news.series, low: news.low ?? {}, high: news.high ?? {} });
+      return;
+    }
     held.times.push(...news.times.slice(fresh));
     for (const part of ["series", "low", "high"]) {
       const columns = news[part] ?? {};

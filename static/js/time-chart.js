@@ -62,10 +62,11 @@
     return ticks;
   }
 
-  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const exactClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-  const calendar = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-  const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+  // By hand: loading Intl's tables would keep the first chart waiting.
+  const exactClock = { format: (time) => new Date(time).toTimeString().slice(0, 8) };
+  const clock = { format: (time) => new Date(time).toTimeString().slice(0, 5) };
+  const calendar = { format: (time) => new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" }) };
+  const moment = { format: (time) => new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }) };
 
   function tickText(time, span) {
     if (span < 5 * MINUTE) return exactClock.format(time);
@@ -94,6 +95,7 @@
       ctx.setLineDash([4, 3]);
       ctx.font = "11px system-ui, sans-serif";
       ctx.textBaseline = "top";
+      const written = [];
       for (const [time, what] of element.points.marks ?? []) {
         const at = x.getPixelForValue(time);
         if (at < left || at > right) continue;
@@ -101,8 +103,15 @@
         ctx.moveTo(at, top);
         ctx.lineTo(at, bottom);
         ctx.stroke();
-        ctx.textAlign = at > (left + right) / 2 ? "right" : "left";
-        ctx.fillText(what, at + (ctx.textAlign === "left" ? 4 : -4), top + 2);
+        // The words stand on a ground of their own, below those that they would hide.
+        const width = ctx.measureText(what).width;
+        const start = at > (left + right) / 2 ? at - 4 - width : at + 4;
+        const row = written.filter((one) => one.start < start + width + 4 && start < one.end + 4).length;
+        written.push({ start, end: start + width });
+        ctx.fillStyle = element.colour("card");
+        ctx.fillRect(start - 2, top + 1 + row * 14, width + 4, 13);
+        ctx.fillStyle = element.colour("muted");
+        ctx.fillText(what, start, top + 2 + row * 14);
       }
       ctx.restore();
     },
@@ -228,6 +237,8 @@
         chart.data.datasets[place + 2].data = this.column(line, points.high[line.series], values);
       });
       if (compared) this.compare(chart);
+      // A line of one point is none.
+      chart.options.elements.point.radius = points.times.length === 1 ? 2 : 0;
       chart.options.scales.x.min = points.from;
       chart.options.scales.x.max = points.to;
       chart.update("none");
