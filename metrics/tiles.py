@@ -10,7 +10,6 @@ from metrics.collectors.fields import Field, Level, judge
 from metrics.formats import Text, text_of
 from metrics.series import as_drawn, declared, unit_of
 
-
 LONGEST_NAME = 17
 """Of a longer name a tile shows the end: what differs stands there."""
 
@@ -70,7 +69,8 @@ TILES: tuple[Tile, ...] = (
         "filesystem",
         "Fullest filesystem",
         (("", "disk.partitions.*.percent"),),
-        "{*}, {disk.partitions.*.free_bytes} free; inodes\N{NO-BREAK SPACE}{disk.partitions.*.inodes_percent}",
+        "{*}, {disk.partitions.*.free_bytes} free;"
+        " inodes\N{NO-BREAK SPACE}{disk.partitions.*.inodes_percent}",
         watched=(("inodes of {*}", "disk.partitions.*.inodes_percent"),),
     ),
     Tile(
