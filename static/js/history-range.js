@@ -17,6 +17,9 @@ customElements.define("history-range", class extends HTMLElement {
   connectedCallback() {
     this.span = { from: Number(this.dataset.from), to: Number(this.dataset.to) };
     [this.start, this.end, this.rate, this.other] = ["from", "to", "refresh", "compare"].map((name) => this.querySelector(`[name=${name}]`));
+    this.another = this.querySelector(".another input");
+    // Only scripts can work out how long the other stretch has to be.
+    Object.assign(this.other.querySelector("[value=another]"), { disabled: false, hidden: false });
     this.asked = { from: this.start.value, to: this.end.value };
     this.zooms = 0;
     this.requests = new Map();
@@ -61,7 +64,8 @@ customElements.define("history-range", class extends HTMLElement {
         break;
       case "change":
         if (event.target === this.rate) this.keepRate();
-        else if (event.target === this.other) this.compare();
+        else if (event.target === this.other) this.compareWith(this.other.value);
+        else if (event.target === this.another) this.compareFrom(this.written(this.another.value));
         break;
       case "dblclick":
         if (event.target.closest(".plot")) this.back();
@@ -136,12 +140,38 @@ customElements.define("history-range", class extends HTMLElement {
     this.read();
   }
 
-  compare() {
+  compareWith(what) {
+    this.another.parentElement.hidden = what !== "another";
+    if (what === "another") {
+      this.another.focus();
+      return;
+    }
     const address = new URL(location);
-    if (this.other.value) address.searchParams.set("compare", this.other.value);
+    if (what) address.searchParams.set("compare", what);
     else address.searchParams.delete("compare");
     history.pushState({ zooms: ++this.zooms }, "", address);
     this.read();
+  }
+
+  // A stretch as long as the one that is shown.
+  compareFrom(text) {
+    const start = this.constructor.resolve(text);
+    this.another.setCustomValidity(Number.isFinite(start) ? "" : "Write a time, such as 2026-01-31 08:00 or now-2d.");
+    if (!this.another.reportValidity()) return;
+    const { from, to } = this.span;
+    this.compareWith(`${Math.round(start)}..${Math.round(start + to - from)}`);
+  }
+
+  // Shows what is compared; a stretch that was written out gets its own line in the list.
+  sayCompared(what) {
+    this.other.querySelector("[data-written]")?.remove();
+    if (what.includes("..") && ![...this.other.options].some((option) => option.value === what)) {
+      const option = new Option(`from ${this.constructor.typed(what.split("..")[0])}`, what);
+      option.dataset.written = "";
+      this.other.add(option);
+    }
+    this.other.value = what;
+    this.another.parentElement.hidden = true;
   }
 
   // Which series changed most, of all that the page shows.
@@ -164,7 +194,7 @@ customElements.define("history-range", class extends HTMLElement {
   read() {
     const parameters = new URL(location).searchParams;
     this.asked = { from: parameters.get("from") || "now-24h", to: parameters.get("to") || "now" };
-    this.other.value = parameters.get("compare") ?? "";
+    this.sayCompared(parameters.get("compare") ?? "");
     for (const link of this.querySelectorAll(".ranges a")) {
       const { searchParams } = new URL(link.href);
       if (searchParams.get("from") === this.asked.from && this.asked.to === "now") link.setAttribute("aria-current", "true");
