@@ -82,7 +82,8 @@ def score(now: Sequence[float | None], then: Sequence[float | None]) -> float | 
     noise = SPREAD * median(abs(one) for one in rest)
     # A series that does something now and then seems to have no noise at all. That of the calmer
     # stretch counts: the other's may be the change that is looked for.
-    calm = math.sqrt(2) * min(_deviation([one[side] for one in pairs]) for side in (0, 1))
+    spreads = [_deviation([one[side] for one in pairs]) for side in (0, 1)]
+    calm = math.sqrt(2) * min(filter(None, spreads), default=0.0)
     if noise < RARE * calm:
         noise = calm
     slowness = _slowness(rest, noise)

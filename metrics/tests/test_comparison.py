@@ -88,6 +88,17 @@ def test_one_point_alone_is_no_change():
     assert score(values, noisy(chance)) < 6
 
 
+def test_a_few_events_where_there_were_none_are_not_remarkable():
+    events = [0.0] * POINTS
+    for at in (20, 100, 101, 250):
+        events[at] = 1.0
+    assert score(events, [0.0] * POINTS) < 6
+
+
+def test_what_begins_is_remarkable():
+    assert score(noisy(random.Random(1)), [0.0] * POINTS) > 20
+
+
 def test_equal_series_did_not_change_and_a_tiny_step_of_a_constant_hardly():
     assert score([7.0] * 10, [7.0] * 10) == 0
     assert score([0.0] * 10, [0.0] * 10) == 0
