@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
@@ -18,14 +19,14 @@ from metrics.forms import ComparisonForm, SeriesForm, validated
 from metrics.history import History, Line, UnknownField, history
 from metrics.series import json_column, significant
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def answers_json(view: View) -> View:
     """Answer what goes wrong in JSON too: `{"error": "A sentence."}`."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except BadRequest as error:

@@ -55,6 +55,13 @@ class Rows(NamedTuple):
     interval: int | None
 
 
+class Place(NamedTuple):
+    """A row's place in the order of time and id; `timestamp` is as the database writes it."""
+
+    timestamp: Any
+    id: int
+
+
 class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
     """PerfWatch's own snapshots."""
 
@@ -141,6 +148,30 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             cursor.execute(sql, [*wanted.parameters, AGGREGATED, _sql(start), _sql(end), limit])
             rows = cursor.fetchall()
         return [(float(at), _sparse(paths, wanted.values(texts))) for at, *texts in rows]
+
+    def texts_after(self, place: Place, end: datetime, limit: int) -> list[tuple[Place, str]]:
+        """Return the first `limit` documents behind a place and before `end`, as JSON text.
+
+        On SQLite the text is as somebody wrote it, line breaks included.
+        """
+        text = {"postgresql": "metric_data::text", "sqlite": "metric_data"}[connection.vendor]
+        with connection.cursor() as cursor:
+            cursor.execute(_behind(f"id, {text}"), [*_limits(place, end), limit])
+            return [(Place(at, id), text) for at, id, text in cursor.fetchall()]
+
+    def values_after(
+        self, paths: Sequence[Path], place: Place, end: datetime, limit: int
+    ) -> list[tuple[Place, list[Any]]]:
+        """Return what the first `limit` documents behind a place hold at these paths."""
+        wanted = extraction("metric_data", paths)
+        sql = (
+            f"SELECT at, id, {wanted.select} FROM ({_behind('id, metric_data')}) AS chosen"  # noqa: S608
+            f" {wanted.lateral} ORDER BY at, id"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*wanted.parameters, *_limits(place, end), limit])
+            rows = cursor.fetchall()
+        return [(Place(at, id), wanted.values(texts)) for at, id, *texts in rows]
 
     def looks(self, start: datetime, end: datetime) -> list[Look]:
         """Return the looks at processes in a stretch, oldest first."""
@@ -274,6 +305,25 @@ _EPOCH: dict[str, Callable[[str], str]] = {
 
 def _sql(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
+
+
+def first_place(start: datetime) -> Place:
+    """Return the place in front of all rows from `start` on."""
+    return Place(_sql(start), -1)
+
+
+def _behind(columns: str) -> str:
+    # No cursor of the database's: it would need a transaction for as long as somebody reads.
+    at = {"postgresql": "timestamp", "sqlite": "CAST(timestamp AS TEXT)"}[connection.vendor]
+    return (
+        f"SELECT {at} AS at, {columns} FROM metrics_snapshot"  # noqa: S608
+        " WHERE metric_type = %s AND timestamp >= %s AND (timestamp > %s OR id > %s)"
+        " AND timestamp < %s ORDER BY timestamp, id LIMIT %s"
+    )
+
+
+def _limits(place: Place, end: datetime) -> list[Any]:
+    return [AGGREGATED, place.timestamp, place.timestamp, place.id, _sql(end)]
 
 
 def _sparse(paths: Sequence[Path], values: Sequence[Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from metrics import api, health, views
+from metrics import api, downloads, health, views
 
 urlpatterns = [
     path("", views.live_page, name="live"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("history/", views.history_page, name="history"),
     path("history/moment/", views.history_moment, name="history-moment"),
     path("history/changes/", views.history_changes, name="history-changes"),
+    path("history/export/", downloads.export, name="history-export"),
+    path("api/export/", downloads.api_export, name="api-export"),
     path("api/series/", api.series, name="api-series"),
     path("api/compare/", api.compare, name="api-compare"),
     path("healthz", health.healthz, name="healthz"),
