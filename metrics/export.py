@@ -80,9 +80,7 @@ class _Table(NamedTuple):
 def shown(asked: Mapping[str, Any], now: datetime) -> list[str]:
     """Return the series that the history page shows for these parameters, each once."""
     unchosen: dict[str, Any] = {name: [] for name in ("chart", *(kind.key for kind in DEVICES))}
-    groups = history_page.page({**unchosen, **asked, "tables": False}, {}, now)["groups"]
-    lines = [line for group in groups for chart in group["charts"] for line in chart["lines"]]
-    return list(dict.fromkeys(line.series for line in lines))
+    return list(history_page.titles({**unchosen, **asked}, now))
 
 
 def points_for(names: Sequence[str]) -> int:

@@ -152,22 +152,28 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
     }
 
 
-def compared(asked: Mapping[str, Any], now: datetime) -> list[ComparedRow]:
-    """Return how every series of the page changed, the most remarkable first."""
+def titles(asked: Mapping[str, Any], now: datetime) -> dict[str, str]:
+    """Return the series that the page shows, each once, with chart and label."""
     choices = _choices(asked, now)
     _, there = _charts(asked, snapshots().latest_documents(1))
-    titles = {
-        line.series: f"{chart.title}: {line.label}" if line.label else chart.title
-        for chart in reversed(there)
-        for line in lines_of(chart, choices)
-    }
-    names = sorted(titles)
+    found: dict[str, str] = {}
+    for chart in there:
+        for line in lines_of(chart, choices):
+            title = f"{chart.title}: {line.label}" if line.label else chart.title
+            found.setdefault(line.series, title)
+    return found
+
+
+def compared(asked: Mapping[str, Any], now: datetime) -> list[ComparedRow]:
+    """Return how every series of the page changed, the most remarkable first."""
+    shown = titles(asked, now)
+    names = sorted(shown)
     if not names or asked["offset"] is None:
         return []
     start, end, offset = asked["from"], asked["to"], timedelta(seconds=asked["offset"])
     this = history(names, start, end, COMPARED_POINTS, now)
     other = history(names, start - offset, end - offset, COMPARED_POINTS, now)
-    return [_compared(change, titles[change.line.name]) for change in changes(this, other)]
+    return [_compared(change, shown[change.line.name]) for change in changes(this, other)]
 
 
 def moment(at: datetime, step: int) -> Moment:
