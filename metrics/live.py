@@ -4,9 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+
 from metrics import formats
 from metrics.charts import CHARTS, GROUPS
 from metrics.collectors import devices, lookup
+from metrics.columns import CompactEncoder
 from metrics.drawing import (
     Choice,
     active,
@@ -79,7 +83,7 @@ def news(rows: SnapshotQuerySet, view: View, cursor: int, now: datetime) -> dict
     return _fragment(newest, now, view) | {
         "cursor": next_cursor,
         "poll": True,
-        "points": drawn | _times(newest, view, now),
+        "points": _script(drawn | _times(newest, view, now)),
     }
 
 
@@ -95,7 +99,7 @@ def page(rows: SnapshotQuerySet, view: View, now: datetime) -> dict[str, Any]:
     drawn = thinned(_drawn(points, _series(choices, newest), now), MOST_DRAWN, _banded(choices))
     return _fragment(newest, now, view) | {
         "cursor": newest.rows[0].id if newest.rows else 0,
-        "points": drawn | _times(newest, view, now),
+        "points": _script(drawn | _times(newest, view, now)),
         "drawn": [(key, name) for key, choice in choices.items() for name in choice.drawn],
         "auto": [key for key, chosen in view.devices.items() if not chosen],
         "absent": [chart.key for chart in absent],
@@ -200,6 +204,11 @@ def _times(newest: Rows, view: View, now: datetime) -> dict[str, Any]:
         "poll": 1000 * min(max(newest.interval or low, low), high),
         "missing": {name: text for name, text in status.items() if text != "ok"},
     }
+
+
+def _script(points: dict[str, Any]) -> SafeString:
+    """Return the element that brings the points to the page: a sixth shorter without blanks."""
+    return json_script(points, "points", encoder=CompactEncoder)
 
 
 def _lacks(view: View, data: Mapping[str, Any]) -> bool:
