@@ -177,6 +177,8 @@ customElements.define("history-range", class extends HTMLElement {
   // Which series changed most, of all that the page shows.
   rank() {
     const section = this.querySelector("#changes");
+    // An answer that was asked for before would come into a page that shows something else.
+    htmx.trigger(section, "htmx:abort");
     if (!this.other.value) {
       section.replaceChildren();
       return;
@@ -184,7 +186,7 @@ customElements.define("history-range", class extends HTMLElement {
     const address = new URL(this.dataset.changes, location);
     address.search = location.search;
     for (const [name, time] of Object.entries(this.span)) address.searchParams.set(name, Math.round(time));
-    htmx.ajax("GET", address.pathname + address.search, { target: section, swap: "innerHTML" });
+    htmx.ajax("GET", address.pathname + address.search, { source: section, target: section, swap: "innerHTML" });
   }
 
   back() {
