@@ -64,12 +64,12 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
 def _columns(sums: Sums) -> Columns:
     if sums.is_last:
         return {"last": sums.last}
-    low, high = list(map(_rounded, sums.low)), list(map(_rounded, sums.high))
+    low, high = _all_rounded(sums.low), _all_rounded(sums.high)
     if sums.is_quotient:
         den = [_short(weight) if weight else None for weight in sums.weight]
         num = [_short(t) if w else None for t, w in zip(sums.total, sums.weight, strict=True)]
         return {"num": num, "den": den, "min": low, "max": high}
-    avg = [_rounded(mean) for mean in sums.means()]
+    avg = _all_rounded(sums.means())
     return {"avg": avg, "min": low, "max": high, "n": [weight or None for weight in sums.weight]}
 
 
@@ -114,9 +114,11 @@ def _of(default: list[Any], values: list[Json]) -> list[Json]:
     return [d if value is not None else None for d, value in zip(default, values, strict=True)]
 
 
-def _rounded(value: Json) -> Json:
-    """Return the number with 7 significant digits: what is summed up of it again stays exact."""
-    return value if value is None or type(value) is int else _whole(float(f"{value:.7g}"))
+def _all_rounded(values: list[Json]) -> list[Json]:
+    """Return numbers with 7 significant digits: what is summed up of them again stays exact."""
+    return [
+        one if one is None or type(one) is int else _whole(float(f"{one:.7g}")) for one in values
+    ]
 
 
 def _short(value: float) -> float | int:

@@ -149,7 +149,9 @@ def roll_up(state: State, work: Work, limits: Limits) -> None:
             floor(found[0][0], tier.seconds) + tier.seconds, floor(found[-1][0], tier.seconds)
         )
         found = rows.between(moment(start), moment(end)).documents()
-    buckets = Buckets(start, tier.seconds, (end - start) // tier.seconds)
+    # A new chunk ends with its last sample: a document an hour is one slot, not sixty.
+    filled = end if old or not found else floor(found[-1][0], tier.seconds) + tier.seconds
+    buckets = Buckets(start, tier.seconds, (filled - start) // tier.seconds)
     buckets.add(found, all_series)
     write(tier, chunk, old, dict.fromkeys(COLLECTORS, buckets))
     if not found:
