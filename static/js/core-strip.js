@@ -109,7 +109,8 @@ customElements.define("core-strip", class extends HTMLElement {
     const { cores, canvas, plot, points: { times, from } } = this;
     const { left, right, bottom } = this.constructor;
     // Every CPU has a line of pixels.
-    plot.style.height = cores.length > plot.clientHeight - bottom ? `${cores.length + bottom}px` : "";
+    plot.style.height = "";
+    if (cores.length > plot.clientHeight - bottom) plot.style.height = `${cores.length + bottom}px`;
     const density = window.devicePixelRatio || 1;
     const [width, height] = [plot.clientWidth, plot.clientHeight];
     canvas.width = width * density;
