@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 
 from metrics.tests.processes import Processes, set_interval
+from perfwatch_site.tests.product import Product, Watched, browser, log_in
 
 
 @pytest.fixture
@@ -27,3 +28,52 @@ def processes_with_redis(transactional_db, tmp_path, redis_url):
     running = Processes(tmp_path, REDIS_URL=redis_url)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
+    product = Product(tmp_path_factory.mktemp("product"))
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path):
+    with browser(chromium_path) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def session(chromium, product):
+    """The cookies of a person who is logged in."""
+    context = chromium.new_context()
+    log_in(context.new_page(), product.url)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def open_page(chromium, product, session):
+    """Opens a page in a browser of its own; at the end nothing may have complained."""
+    opened = []
+
+    def open_page(path="/", width=1440, scheme="light", logged_in=True, **options):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            storage_state=session if logged_in else None,
+            **options,
+        )
+        watched = Watched(context.new_page())
+        opened.append((context, watched))
+        watched.page.goto(product.url + path)
+        return watched.page
+
+    open_page.opened = opened
+    yield open_page
+    complaints = [complaint for _, watched in opened for complaint in watched.complaints]
+    for context, _ in opened:
+        context.close()
+    assert complaints == []
