@@ -8,12 +8,13 @@ from django.db.migrations.executor import MigrationExecutor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP = (
+INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP, VIEWS = (
     "0001_initial_schema",
     "0002_add_indexes",
     "0003_archive_policy_fields",
     "0004_default_settings",
     "0005_rollup",
+    "0006_views",
 )
 TABLES = (
     "accounts_token",
@@ -127,7 +128,7 @@ def names(app):
 
 
 def test_the_migrations_are_named_and_divided_as_specified():
-    assert names("metrics")[:5] == [INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP]
+    assert names("metrics")[:6] == [INITIAL, INDEXES, FIELDS, DEFAULTS, ROLLUP, VIEWS]
     assert names("accounts")[:1] == [INITIAL]
 
 
@@ -183,6 +184,19 @@ def test_rollups_go_and_come_back_without_touching_what_they_are_made_of():
     migrate("metrics", ROLLUP)
     assert run("SELECT count(*) FROM metrics_rollup") == [(0,)]
     run(insert, TIME)
+
+
+def test_the_views_go_and_come_back_without_touching_the_rows():
+    insert_rows()
+    before = contents()
+    migrate("metrics", ROLLUP)
+    with connection.cursor() as cursor:
+        found = connection.introspection.table_names(cursor, include_views=True)
+    assert not any(name.startswith("perfwatch_") for name in found)
+    assert contents() == before
+    migrate("metrics", VIEWS)
+    assert run("SELECT usage_percent, host FROM perfwatch_cpu") == [(45.2, None)]
+    assert contents() == before
 
 
 def test_metrics_goes_to_nothing_and_comes_back():
