@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
-from operator import mul
+from operator import add, mul
 from typing import Any, NamedTuple
 
 from metrics.collectors import FIELDS, field_of, getter
@@ -104,7 +104,7 @@ class Sums:
         if None in total:
             return False
         if slots.whole > 1:
-            weight, total = _by(slots.whole, sum, weight), _by(slots.whole, sum, total)
+            weight, total = _by(slots.whole, add, weight), _by(slots.whole, add, total)
             low, high = _by(slots.whole, min, low), _by(slots.whole, max, high)
         here = slice(start, end + 1)
         self.weight[here], self.total[here] = weight, total
@@ -128,8 +128,12 @@ class Sums:
         ]
 
 
-def _by(count: int, one: Callable[[tuple[Json, ...]], Json], values: list[Json]) -> list[Json]:
-    return list(map(one, zip(*[iter(values)] * count, strict=True)))
+def _by(count: int, one: Callable[[Any, Any], Any], values: list[Any]) -> list[Any]:
+    """Return what each `count` neighbours are together."""
+    found: Iterable[Any] = values[::count]
+    for offset in range(1, count):
+        found = map(one, found, values[offset::count])
+    return list(found)
 
 
 class Sample(NamedTuple):
@@ -224,6 +228,14 @@ class Buckets:
     def add_header(self, slots: "Slots") -> None:
         """Add what a chunk says of all its series."""
         header = slots.header
+        if slots.whole and slots.pairs:
+            (first, start), (last, end) = slots.pairs[0], slots.pairs[-1]
+            mine = self.header
+            if not any(mine.n[start : end + 1]):
+                for name, together in (("n", add), ("seconds", add), ("interval", max)):
+                    part = getattr(header, name)[first : last + 1]
+                    getattr(mine, name)[start : end + 1] = _by(slots.whole, together, part)
+                return
         for slot, index in slots.pairs:
             if header.n[slot]:
                 self._count(index, header.n[slot], header.seconds[slot], header.interval[slot])

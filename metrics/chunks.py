@@ -4,11 +4,12 @@ A chunk is `{"n": […], "seconds": […], "interval": […], "s": {series: colu
 `min` and `max` (left out where they are the same) and, where it is not the slot's, `n`; of ratios
 and deltas `num`, `min`, `max` and, where it is not the slot's seconds, `den`; of counters and
 capacities `last`. Empty slots at the end are left out, so that a document an hour does not cost
-sixty.
+sixty; a column of equal values is `{"all": value, "slots": number}`: much never changes, and what
+reading costs is mostly numbers that are turned into text and back.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from metrics.buckets import Buckets, Header, Sums
 from metrics.collectors import FIELDS
@@ -20,13 +21,28 @@ COLLECTORS = tuple(
 )
 """The parts of a document that have series: each is a row of every chunk."""
 
+SHORTEST = 4
+"""From this many equal values on it takes less room to say it once."""
+
 Columns = dict[str, list[Json]]
 Chunk = dict[str, Any]
 
 
 def header_of(chunk: Mapping[str, Json]) -> Header:
     """Return what a chunk says of all its series."""
-    return Header(chunk["n"], chunk["seconds"], chunk["interval"])
+    return Header(*(column_of(chunk[name]) for name in ("n", "seconds", "interval")))
+
+
+def columns_of(stored: Mapping[str, Json]) -> Columns:
+    """Return the columns of a series."""
+    return {name: column_of(column) for name, column in stored.items()}
+
+
+def column_of(stored: Json) -> list[Any]:
+    """Return a column, slot by slot."""
+    if isinstance(stored, Mapping):
+        return [stored["all"]] * stored["slots"]
+    return cast(list[Any], stored)
 
 
 def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: Buckets) -> Chunk:
@@ -39,7 +55,9 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
         [*old.seconds[before], *map(_short, new.header.seconds), *old.seconds[behind]],
         [*old.interval[before], *map(_short, new.header.interval), *old.interval[behind]],
     )
-    columns = {name: _opened(one, old) for name, one in (chunk["s"] if chunk else {}).items()}
+    columns = {
+        name: _opened(columns_of(one), old) for name, one in (chunk["s"] if chunk else {}).items()
+    }
     fresh = {
         name: _columns(sums)
         for name, sums in new.series.items()
@@ -58,7 +76,7 @@ def patched(chunk: Chunk | None, length: int, collector: str, first: int, new: B
         }
         if any(value is not None for column in merged.values() for value in column):
             series[name] = _closed(merged, header)
-    return {name: _trimmed(one, 0) for name, one in vars(header).items()} | {"s": series}
+    return {name: _stored(_trimmed(one, 0)) for name, one in vars(header).items()} | {"s": series}
 
 
 def _columns(sums: Sums) -> Columns:
@@ -84,7 +102,7 @@ def _opened(columns: Columns, header: Header) -> Columns:
     return columns
 
 
-def _closed(columns: Columns, header: Header) -> Columns:
+def _closed(columns: Columns, header: Header) -> dict[str, Json]:
     """Return the columns without empty ends and without what can be told from the others."""
     for weight, value, default in (("n", "avg", header.n), ("den", "num", header.seconds)):
         if value in columns and columns[weight] == _of(default, columns[value]):
@@ -96,11 +114,17 @@ def _closed(columns: Columns, header: Header) -> Columns:
             for name, column in columns.items()
             if name not in ("min", "max") or column != columns["avg"]
         }
-    return {name: _trimmed(column, None) for name, column in columns.items()}
+    return {name: _stored(_trimmed(column, None)) for name, column in columns.items()}
 
 
 def _padded(column: list[Json], length: int, empty: Json) -> list[Json]:
     return column + [empty] * (length - len(column))
+
+
+def _stored(column: list[Json]) -> Json:
+    if len(column) < SHORTEST or column.count(column[0]) != len(column):
+        return column
+    return {"all": column[0], "slots": len(column)}
 
 
 def _trimmed(column: list[Json], empty: Json) -> list[Json]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from metrics import rollup_state, spans
 from metrics.buckets import Buckets, Header, Series, Sums, chosen, series_of, slots_of
+from metrics.chunks import column_of, columns_of
 from metrics.collectors import devices, field_of
 from metrics.collectors.fields import Field, Kind, Unit
 from metrics.querysets import Columns, rollups, snapshots
@@ -195,7 +196,7 @@ def _filled(asked: list[Series], grid: Span, step: int, source: _Source) -> Buck
         buckets.sums(one)
     counted: set[tuple[int, int]] = set()
     for tier, span, columns in source.chunks:
-        header = Header(*columns.header)
+        header = Header(*map(column_of, columns.header))
         slots = slots_of(columns.start, tier.seconds, header, buckets, span)
         # All collectors' chunks say the same of their samples.
         if (tier.seconds, columns.start) not in counted:
@@ -203,7 +204,7 @@ def _filled(asked: list[Series], grid: Span, step: int, source: _Source) -> Buck
             buckets.add_header(slots)
         for one in asked:
             if found := columns.series[one.name]:
-                buckets.add_slots(slots, one.name, one.field.kind, found)
+                buckets.add_slots(slots, one.name, one.field.kind, columns_of(found))
     read = chosen([one.name for one in asked])
     buckets.add(source.rows, read)
     return buckets

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from metrics import rollup_state, spans
 from metrics.buckets import Buckets, all_series, slots_of
-from metrics.chunks import COLLECTORS, Chunk, header_of, patched
+from metrics.chunks import COLLECTORS, Chunk, columns_of, header_of, patched
 from metrics.collectors.fields import Kind
 from metrics.querysets import rollups, snapshots
 from metrics.rollup_state import Progress, State
@@ -201,7 +201,8 @@ def write(tier: Tier, start: int, old: dict[str, Chunk], new: dict[str, Buckets]
 def _add_chunk(buckets: Buckets, chunk_start: int, seconds: int, data: Chunk, span: Span) -> None:
     slots = slots_of(chunk_start, seconds, header_of(data), buckets, span)
     buckets.add_header(slots)
-    for name, columns in data["s"].items():
+    for name, stored in data["s"].items():
+        columns = columns_of(stored)
         kind = Kind.COUNTER if "last" in columns else Kind.DELTA if "num" in columns else Kind.GAUGE
         buckets.add_slots(slots, name, kind, columns)
 

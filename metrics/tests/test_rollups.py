@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
 from metrics import rollup_state, rollups
+from metrics.chunks import column_of
 from metrics.models import Config, MetricsSnapshot, Rollup
 from metrics.tests.builders import NOW, document, stored
 from metrics.tiers import TIERS
@@ -162,7 +163,7 @@ def test_one_step_reads_a_bounded_number_of_snapshots():
     limits = [q["sql"] for q in queries if '"metric_data"' in q["sql"] and "LIMIT" in q["sql"]]
     assert limits
     assert all(sql.endswith("LIMIT 51") for sql in limits)
-    assert sum(chunk(60, "cpu", HOUR)["n"]) <= 60
+    assert sum(column_of(chunk(60, "cpu", HOUR)["n"])) <= 60
 
 
 def test_a_sample_that_was_committed_late_is_found():
@@ -303,3 +304,12 @@ def test_every_row_of_a_new_collector_needs_no_line_here():
     names = {name for row in Rollup.objects.filter(resolution=60) for name in row.data["s"]}
     assert names == {series.name for series, _ in all_series(data)}
     assert names == {f.path.replace("*", "7") for f in FIELDS if f.kind is not Kind.STATE}
+
+
+def test_what_never_changes_is_written_once_and_read_as_often():
+    for second in range(0, 600, 30):
+        stored(HOUR + timedelta(seconds=second), interval=30, network__errin_per_sec=0.0)
+    roll_up()
+    stored_columns = chunk(60, "network", HOUR)["s"]["network.errin_per_sec"]
+    assert stored_columns == {"avg": {"all": 0, "slots": 10}}
+    assert column_of(stored_columns["avg"]) == [0] * 10
