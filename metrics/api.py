@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import conditional_page, require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import conditional_page
 
 from metrics.comparison import Change, changes
 from metrics.forms import ComparisonForm, SeriesForm, validated
@@ -25,8 +26,12 @@ View = Callable[..., HttpResponseBase]
 def answers_json(view: View) -> View:
     """Answer what goes wrong in JSON too: `{"error": "A sentence."}`."""
 
+    @csrf_exempt  # nothing can be changed here, and its refusal would be a page
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in ("GET", "HEAD"):
+            refusal = {"error": "The API only answers: it takes GET and HEAD."}
+            return JsonResponse(refusal, status=405, headers={"Allow": "GET, HEAD"})
         try:
             return view(request, *args, **kwargs)
         except BadRequest as error:
@@ -39,10 +44,9 @@ def answers_json(view: View) -> View:
     return wrapped
 
 
-@require_safe
+@answers_json
 @cache_control(private=True, no_cache=True)
 @conditional_page
-@answers_json
 def series(request: HttpRequest) -> HttpResponse:
     """Answer the series that `field` names, from `from` to `to`, in at most `points` points."""
     now = timezone.now()
@@ -54,10 +58,9 @@ def series(request: HttpRequest) -> HttpResponse:
     return HttpResponse(answer(found), content_type="application/json")
 
 
-@require_safe
+@answers_json
 @cache_control(private=True, no_cache=True)
 @conditional_page
-@answers_json
 def compare(request: HttpRequest) -> HttpResponse:
     """Answer the same series of two stretches of equal length, and which changed most."""
     now = timezone.now()

@@ -12,7 +12,9 @@ from metrics.charts import CHARTS, DEVICES
 from metrics.moments import BadMoment, parse_moment
 
 BIGGEST_ID = 2**63 - 1
-LONGEST_NAME = 300
+LONGEST_NAME = 4_200
+"""A filesystem's name is the path where it is mounted: up to 4,096 bytes (path_resolution(7))."""
+
 MOST_NAMES = 64
 MOST_FIELDS = 200
 
@@ -42,8 +44,10 @@ class NamesField(forms.Field):
         if len(names) > self.most:
             raise ValidationError(f"At most {self.most} are answered at once.")
         for name in names:
-            if len(name) > LONGEST_NAME or not name.isprintable():
-                raise ValidationError(f"A name has 1 to {LONGEST_NAME} printable characters.")
+            if len(name) > LONGEST_NAME or "\x00" in name:
+                raise ValidationError(
+                    f"A name has 1 to {LONGEST_NAME} characters, none of them NUL."
+                )
             if self.allowed and name not in self.allowed:
                 raise ValidationError(f"It is one of: {', '.join(self.allowed)}.")
         return names

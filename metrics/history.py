@@ -86,7 +86,7 @@ def history(
     tier = choose(since, until, points, now.timestamp())
     if tier is None and (found := _raw(asked, since, until, points, now)):
         return found
-    tier = tier or finest_kept(since, now.timestamp())
+    tier = made(tier or finest_kept(since, now.timestamp()), since, until, now.timestamp(), state)
     step = tier.seconds * ceil((until - since) / points / tier.seconds, 1)
     while True:
         grid = grid_of(since, until, step, tier.seconds, points)
@@ -122,6 +122,15 @@ def choose(start: float, end: float, points: int, now: float) -> Tier | None:
 def finest_kept(start: float, now: float) -> Tier:
     """Return the finest tier that is still kept at `start`."""
     return next(tier for tier in TIERS if start >= tier.kept_since(now))
+
+
+def made(tier: Tier, start: float, end: float, now: float, state: State | None) -> Tier:
+    """Return the tier, or while it is being made for this range a finer one that is there."""
+    finer = [one for one in TIERS[: TIERS.index(tier) + 1] if start >= one.kept_since(now)]
+    for one in reversed(finer):
+        if state and not spans.within(state.tiers[one.seconds].pending, int(start), ceil(end, 1)):
+            return one
+    return tier
 
 
 def grid_of(start: float, end: float, step: int, unit: int, points: int) -> Span:

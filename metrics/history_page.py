@@ -221,12 +221,16 @@ def _compared(change: Change, title: str) -> ComparedRow:
         p95=[text_of(number, unit) for number in change.p95],
         maximum=[text_of(number, unit) for number in change.maximum],
         difference=f"{signed}{text_of(change.difference, unit)}",
-        percent="new" if change.mean[1] is None else _percent(change.percent),
+        percent=_percent(change),
         score=change.score,
     )
 
 
-def _percent(percent: float | None) -> str:
+def _percent(change: Change) -> str:
+    now, then = change.mean
+    if (now is None) != (then is None):
+        return "new" if then is None else "gone"
+    percent = change.percent
     return NOT_AVAILABLE if percent is None else f"{percent:+.{0 if abs(percent) >= 10 else 1}f} %"
 
 

@@ -182,15 +182,17 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
     def booted_within(self, start: datetime, end: datetime) -> datetime | None:
         """Return when the host started for the last time before `end`, if that was in a stretch.
 
-        That is seen by the uptime of the last sample, or of the next one where there is none.
+        That is seen by the uptime of the last sample, or of the next one where there is none. What
+        happened since the last sample before the stretch belongs to it.
         """
         rows = self.values_list("timestamp", "metric_data__host__uptime_seconds")
         last = rows.filter(timestamp__gte=start, timestamp__lt=end).order_by("-timestamp").first()
         found = last or rows.filter(timestamp__gte=end).order_by("timestamp").first()
         if found is None or not isinstance(found[1], (int, float)):
             return None
+        before = rows.filter(timestamp__lt=start).order_by("-timestamp").first()
         booted = found[0] - timedelta(seconds=found[1])
-        return booted if start <= booted < end else None
+        return booted if (before[0] if before else start) <= booted < end else None
 
     def number_of(self, limit: int) -> int:
         """Return how many there are, counting up to `limit`."""

@@ -1,5 +1,6 @@
 """Has the roll-ups of a range made anew at once, in large steps."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from metrics.querysets import rollups as stored
 from metrics.querysets import snapshots
 from metrics.rollup_state import State
 from metrics.tiers import TIERS
+
+PAUSE_SECONDS = 0.15
+"""Between two steps: who waits for SQLite's write lock, such as the sampler, looks every 0.1 s."""
 
 
 def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
@@ -27,6 +31,7 @@ def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
         state = rollup_state.load()
         yield left(state) if state else 0
         more = rollups.step(timezone.now(), rollups.LARGE, wait=True)
+        time.sleep(PAUSE_SECONDS)
 
 
 def oldest() -> datetime | None:
@@ -36,5 +41,5 @@ def oldest() -> datetime | None:
 
 
 def left(state: State) -> int:
-    """Return how many seconds of data are still to be read from snapshots."""
-    return spans.length(state.tiers[TIERS[0].seconds].pending)
+    """Return how many seconds of data are still to be summed up, in all resolutions together."""
+    return sum(spans.length(state.tiers[tier.seconds].pending) for tier in TIERS)

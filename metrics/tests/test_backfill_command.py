@@ -30,7 +30,7 @@ def samples():
 
 
 def test_everything_is_rolled_up_at_once(samples):
-    assert "Rolled up 40.0 days" in backfill()
+    assert "All roll-ups are up to date" in backfill()
     assert total() == 3
     assert {row.resolution for row in Rollup.objects.all()} == {60, 600, 3600, 86400}
 
@@ -54,7 +54,7 @@ def test_the_table_can_be_dropped_and_made_again(samples):
 
 
 def test_an_empty_database_is_done_at_once():
-    assert "Rolled up 0.0 days" in backfill()
+    assert "All roll-ups are up to date" in backfill()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_database_that_is_away_is_said_in_one_line(monkeypatch):
 
 
 def test_progress_has_share_rate_and_time_left():
-    assert progress(86_400, 64_800, 3.0) == "25 %, 2.0 hours of data per second, 9 s left"
+    assert progress(86_400, 64_800, 3.0) == "25 %, 2.0 hours of roll-ups per second, 9 s left"
 
 
 def test_the_help_says_when_it_is_needed(capsys):

@@ -191,6 +191,13 @@ def test_a_click_says_whether_the_host_rebooted(viewer_client, uptime, rebooted)
     assert ("The host started at" in moment(viewer_client, at).text) is rebooted
 
 
+def test_a_reboot_between_two_points_belongs_to_the_second(viewer_client):
+    at = now() - timedelta(hours=1)
+    stored(at - timedelta(minutes=5), host__uptime_seconds=9_000.0)
+    stored(at + timedelta(seconds=5), host__uptime_seconds=100.0)
+    assert "The host started at" in moment(viewer_client, at).text
+
+
 def test_a_reboot_that_left_the_point_empty_is_seen_by_the_next_sample(viewer_client):
     at = now() - timedelta(hours=1)
     stored(at + timedelta(seconds=130), host__uptime_seconds=100.0)

@@ -98,8 +98,10 @@ customElements.define("history-range", class extends HTMLElement {
     else if (what === "close") this.querySelector("#moment .found").replaceChildren();
   }
 
-  // Milliseconds of a time as addresses write it; without an offset it is UTC there.
-  static resolve(text) {
+  // Milliseconds of a time as addresses write it; without an offset it is UTC there. A plus may have
+  // become a blank on the way.
+  static resolve(written) {
+    const text = written.trim().replace(/^now (?=\d)/, "now+").replace(/(:\d\d) (?=\d\d:?\d\d$)/, "$1+");
     const relative = text.match(/^now(?:([+-])(\d+)([smhdwy]))?$/);
     if (relative) return Date.now() + (relative[2] ? Number(`${relative[1]}${relative[2]}`) * this.units[relative[3]] * 1000 : 0);
     if (/^\d+$/.test(text)) return Number(text);
@@ -114,8 +116,8 @@ customElements.define("history-range", class extends HTMLElement {
 
   // A moment as people would type it.
   static typed(text) {
-    if (!/^\d+$/.test(text)) return text;
-    const at = new Date(Number(text));
+    if (text.startsWith("now") || !Number.isFinite(this.resolve(text))) return text;
+    const at = new Date(this.resolve(text));
     const two = (number) => String(number).padStart(2, "0");
     const seconds = at.getSeconds() ? `:${two(at.getSeconds())}` : "";
     return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}${seconds}`;
@@ -131,6 +133,9 @@ customElements.define("history-range", class extends HTMLElement {
     const longest = Date.now() - Date.UTC(1970, 0, 2);
     if (to - from < 2000 || to - from > longest) return;
     this.zooms++;
+    // There is nothing to see in the future.
+    const ahead = Math.max(0, to - Math.max(Date.now(), this.span.to));
+    [from, to] = [from - ahead, to - ahead];
     const address = new URL(location);
     address.searchParams.set("from", Math.max(from, 0));
     address.searchParams.set("to", to);
@@ -241,6 +246,10 @@ customElements.define("history-range", class extends HTMLElement {
     this.requests.get(chart)?.abort();
     const request = new AbortController();
     this.requests.set(chart, request);
+    if (!chart.names.length) {
+      chart.draw({ times: [], series: {}, marks: [], samples: 0, ...this.span });
+      return;
+    }
     const room = Math.min(most, Math.max(least, chart.room));
     try {
       const [answer, marks] = await Promise.all([this.ask(chart.names, room, request.signal, this.other.value), this.reboots()]);
@@ -284,7 +293,7 @@ customElements.define("history-range", class extends HTMLElement {
     return answer;
   }
 
-  points({ start, step, points, series, interval }, marks) {
+  points({ start, step, points, series, interval, samples, complete }, marks) {
     const pick = (part) => Object.fromEntries(Object.entries(series).filter(([, one]) => one[part]).map(([name, one]) => [name, one[part]]));
     return {
       times: Array.from({ length: points }, (_, index) => start + index * step * 1000),
@@ -295,6 +304,8 @@ customElements.define("history-range", class extends HTMLElement {
       statistics: pick("statistics"),
       ...this.span,
       step,
+      samples,
+      complete,
       marks,
     };
   }
@@ -317,9 +328,10 @@ customElements.define("history-range", class extends HTMLElement {
 
   tell({ step, coverage, samples, complete }) {
     const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([seconds]) => step % seconds === 0);
+    const missing = complete ? "" : "; part of it is still being summed up";
     const text = samples
-      ? `${step / size} ${unit} per point, ${Math.round(coverage * 1000) / 10} % covered${complete ? "" : ", older parts are still being summed up"}`
-      : "No samples in this range";
+      ? `${step / size} ${unit} per point, ${Math.round(coverage * 1000) / 10} % covered${missing}`
+      : `No samples in this range${missing}`;
     this.querySelector(".resolution").textContent = text;
   }
 

@@ -313,7 +313,12 @@
       this.nothing.hidden = something;
       if (something) return;
       const collector = lines[0]?.series.split(".")[0];
-      this.nothing.textContent = points.missing?.[collector] ?? (points.times.length ? "Nothing measured in this range" : "No samples in this range");
+      this.nothing.textContent = points.missing?.[collector] ?? this.emptiness(points);
+    }
+
+    emptiness({ times, samples, complete }) {
+      if (complete === false) return "Still being summed up";
+      return times.length && samples !== 0 ? "Nothing measured in this range" : "No samples in this range";
     }
 
     // The pointer is at a time: all charts of the page show what was then.

@@ -30,7 +30,8 @@ class Command(BaseCommand):
                 "Make the roll-ups of a range anew from the snapshots that are stored. PerfWatch "
                 "does this by itself; this command is for rows that were changed or deleted by "
                 "other means, and to have it done at once. It may run while PerfWatch runs, be "
-                "stopped at any time and started again. Times: 2026-03-01, 2026-03-01T12:00, "
+                "stopped at any time and started again; what else was waiting to be "
+                "rolled up is done, too. Times: 2026-03-01, 2026-03-01T12:00, "
                 "now-7d, or milliseconds of the epoch; without an offset they are UTC."
             ),
         )
@@ -61,12 +62,11 @@ class Command(BaseCommand):
         total = 0
         for left in rebuild.rebuild(start, end):
             total = max(total, left)
-            if time.monotonic() - told > PROGRESS_SECONDS and left:
+            if time.monotonic() - told > PROGRESS_SECONDS and total:
                 told = time.monotonic()
                 self.stderr.write(progress(total, left, told - began))
         seconds = time.monotonic() - began
-        days = total / 86_400
-        self.stdout.write(f"Rolled up {days:.1f} days of snapshots in {seconds:.0f} s.")
+        self.stdout.write(f"All roll-ups are up to date, after {seconds:.0f} s.")
 
 
 def progress(total: int, left: int, seconds: float) -> str:
@@ -74,4 +74,5 @@ def progress(total: int, left: int, seconds: float) -> str:
     done = total - left
     rate = done / seconds
     more = f"{left / rate:.0f} s left" if rate else "time left unknown"
-    return f"{100 * done / total:.0f} %, {rate / 3600:.1f} hours of data per second, {more}"
+    speed = f"{rate / 3600:.1f} hours of roll-ups per second"
+    return f"{100 * done / total:.0f} %, {speed}, {more}"
