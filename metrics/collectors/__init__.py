@@ -5,7 +5,7 @@ Importing this opens nothing and imports neither psutil nor metrics.kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -74,14 +74,17 @@ def getter(series: str) -> Callable[[Mapping[str, Json]], Json]:
         return lambda document: highest(document, declared)[1]
     if declared:
         names = series.split(".")
-        return lambda document: _walk(document, names)
+        return lambda document: _at(document, names)
     field, name = _device_series(series)
     if field is None:
         return lambda document: None
     prefix, _, leaf = field.path.partition("*")
     above = prefix.removesuffix(".").split(".")
     below = leaf.removeprefix(".").split(".") if leaf else []
-    return lambda document: _walk(_member(_walk(document, above), name), below)
+    if is_list(field):
+        return lambda document: _member(_at(document, above), name)
+    path = [*above, name, *below]
+    return lambda document: _at(document, path)
 
 
 def lookup(document: Mapping[str, Json], series: str) -> Json:
@@ -106,7 +109,7 @@ def highest(document: Mapping[str, Json], field: Field) -> tuple[str, Json]:
 def devices(document: Mapping[str, Json], field: Field) -> list[str]:
     """Names (or CPU numbers) that the document has for a field with `*`; empty for any other."""
     prefix, star, leaf = field.path.partition("*")
-    values = _walk(document, prefix.removesuffix(".").split(".")) if star else None
+    values = _at(document, prefix.removesuffix(".").split(".")) if star else None
     if isinstance(values, list):
         return [str(number) for number in range(len(values))]
     if not isinstance(values, Mapping):
@@ -150,12 +153,13 @@ def empty(fields: tuple[Field, ...]) -> Document:
     return section
 
 
-def _walk(value: Json, names: list[str]) -> Json:
-    # Decoded JSON is a dict; asking for Mapping would take half the time of a page.
-    for name in names:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
+def _at(value: Json, path: Sequence[str]) -> Json:
+    # To try takes half the time of looking first, and a page reads ten thousands of values.
+    try:
+        for name in path:
+            value = value[name]
+    except (KeyError, TypeError):
+        return None
     return value
 
 
