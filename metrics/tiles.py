@@ -188,6 +188,8 @@ RANKS = {Level.UNKNOWN: 0, Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 def missing(path: str, data: Mapping[str, Any]) -> str:
     """Return in a sentence why a snapshot has no value of a field."""
+    if not data:
+        return "No sample yet."
     collector = path.partition(".")[0]
     status = lookup(data, f"sampler.status.{collector}")
     reason = lookup(data, f"{collector}.reason")

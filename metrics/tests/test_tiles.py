@@ -24,7 +24,8 @@ def test_every_tile_reads_a_document_without_numbers(tile):
 
 @pytest.mark.parametrize("tile", ALL, ids=lambda tile: tile.title)
 def test_every_tile_reads_no_document_at_all(tile):
-    assert read_tile(tile, {}).value.number == "—"
+    reading = read_tile(tile, {})
+    assert (reading.value.number, reading.detail) == ("—", "No sample yet.")
 
 
 def test_a_series_that_nobody_declares_is_refused_by_name():
