@@ -28,7 +28,7 @@ def product(tmp_path_factory):
     samples = every(15, 240, Wandering(product.sample()), product.end)
     for number, (_, document) in enumerate(samples):
         document["host"] |= {
-            "uptime_seconds": 15.0 * (number % 120) + 20,
+            "uptime_seconds": 15.0 * (number % 120) + 5,
             "boot_id": str(number // 120),
         }
         document["cpu"]["procs_running"] = 900 if number == 100 else 3
