@@ -62,21 +62,33 @@ def lines_of(chart: Chart, choices: Mapping[str, Choice]) -> list[Line]:
     if chart.devices is None:
         return list(chart.lines)
     choice = choices[chart.devices.key]
-    # A device has its colour for its place among all, so it keeps it whatever is drawn beside it.
-    places = {
-        n: place for place, n in enumerate(sorted({*choice.known, *choice.drawn}, key=natural))
-    }
+    places = _places(choice)
     return [
         replace(
             line,
             series=line.series.replace("*", name),
             label=f"{name} {line.label}".strip(),
             colour=line.colour or COLOURS[places[name] % len(COLOURS)],
-            dashed=places[name] // len(COLOURS) % 2 == 1,
+            dashed=places[name] >= len(COLOURS),
         )
         for name in choice.drawn
         for line in chart.lines
     ]
+
+
+def _places(choice: Choice) -> dict[str, int]:
+    """Return for each drawn device its place among colours and dashes.
+
+    That is its place among all, so it looks the same whatever is drawn beside it; but of two that
+    would look alike the later one takes the next place that is free.
+    """
+    looks = 2 * len(COLOURS)
+    found: dict[str, int] = {}
+    for place, name in enumerate(sorted({*choice.known, *choice.drawn}, key=natural)):
+        if name in choice.drawn:
+            free = [(place + n) % looks for n in range(looks)]
+            found[name] = next((one for one in free if one not in found.values()), free[0])
+    return found
 
 
 def described(chart: Chart, lines: Iterable[Line], newest: Mapping[str, Any]) -> dict[str, Any]:

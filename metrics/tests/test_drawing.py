@@ -50,6 +50,13 @@ def test_after_eight_devices_the_colours_come_again_dashed():
     assert (lines[8].colour, lines[8].dashed) == ("blue", True)
 
 
+def test_no_two_lines_look_alike_as_long_as_there_are_looks():
+    names = tuple(f"nvme{n}n1" for n in range(40))
+    for drawn in (("nvme5n1", "nvme21n1", "nvme37n1"), names[24:]):
+        lines = lines_of(chart("disk-util"), {"disk": Choice(DISKS, names, drawn)})
+        assert len({(line.colour, line.dashed) for line in lines}) == len(drawn)
+
+
 def test_a_device_that_is_gone_can_still_be_asked_for():
     choice = choose(FILESYSTEMS, [document()], ["/gone"])
     assert choice.offered == ["/gone"]
