@@ -274,8 +274,11 @@ def test_the_first_sample_is_shown_and_the_second_brings_rates(open_page, produc
     page.keyboard.press("r")
     page.wait_for_selector(".status.live")
     assert "Rates come with the second sample" in page.inner_text(".status")
+    radius = "document.querySelector('time-chart').chart?.getDatasetMeta(0).data[0]?.options.radius"
+    eventually(lambda: page.evaluate(radius), lambda size: size == 2)
     insert(product.database, moments[1:])
     page.keyboard.press("r")
+    eventually(lambda: page.evaluate(radius), lambda size: size == 0)
     eventually(lambda: page.inner_text(".status"), lambda text: "Rates" not in text)
     eventually(lambda: page.evaluate(DRAWN), lambda drawn: drawn[0])
 

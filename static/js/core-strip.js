@@ -163,7 +163,8 @@ customElements.define("core-strip", class extends HTMLElement {
       if (time < from) return;
       const before = at && !empty(at - 1) ? times[at - 1] : time - (times[at + 1] - time || 1000);
       const [start, end] = [Math.max(from, before), time].map((one) => Math.round(this.x(one) * density) / density);
-      if (end > start) pen.drawImage(source, at, 0, 1, cores.length, start, 0, end - start, height);
+      const width = at ? end - start : Math.max(end - start, 2);
+      if (width > 0) pen.drawImage(source, at, 0, 1, cores.length, end - width, 0, width, height);
     });
   }
 

@@ -237,11 +237,14 @@
         chart.data.datasets[place + 2].data = this.column(line, points.high[line.series], values);
       });
       if (compared) this.compare(chart);
-      // A line of one point is none.
-      chart.options.elements.point.radius = points.times.length === 1 ? 2 : 0;
+      // A line of one point is none. In the mode "none" Chart.js keeps the radius that it had.
+      const alone = points.times.length === 1;
+      const mode = alone || this.alone ? undefined : "none";
+      this.alone = alone;
+      chart.options.elements.point.radius = alone ? 2 : 0;
       chart.options.scales.x.min = points.from;
       chart.options.scales.x.max = points.to;
-      chart.update("none");
+      chart.update(mode);
       this.sayNothing();
       this.point(this.time ?? null);
       this.tabulate();
