@@ -72,7 +72,7 @@ class Wandering:
             return value
         if RARE.search(path) and self.random.random() > 0.03:
             return 0
-        return self._wandered(value or USUAL.get(field.unit, 40.0), path, field)
+        return self._wandered(value or USUAL.get(field.unit, 40), path, field)
 
     def _wandered(self, value, path, field):
         slow = field.kind is Kind.GAUGE and SLOW.search(path)
@@ -85,9 +85,7 @@ class Wandering:
         moved = value * factor
         if field.unit is Unit.PERCENT:
             return round(min(moved, 100.0), 2)
-        return (
-            round(moved) if isinstance(value, int) or field.unit is Unit.COUNT else round(moved, 3)
-        )
+        return round(moved) if isinstance(value, int) else round(moved, 3)
 
     def _add_up(self, cpu):
         """Makes the modes of the CPU a whole of 100."""
