@@ -5,6 +5,11 @@
 // and `perfwatch:refresh` of the document do what the button and a poll do.
 "use strict";
 
+function clockOf(time) {
+  const at = new Date(time);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((one) => String(one).padStart(2, "0")).join(":");
+}
+
 customElements.define("live-feed", class extends HTMLElement {
   static seconds = { off: 0, "5s": 5, "10s": 10, "30s": 30, "1m": 60 };
   static failures = ["htmx:sendError", "htmx:responseError", "htmx:timeout"];
@@ -15,7 +20,8 @@ customElements.define("live-feed", class extends HTMLElement {
     this.button = this.querySelector(".pause");
     this.points = { times: [], series: {}, low: {}, high: {}, marks: [] };
     this.take();
-    this.nameZone();
+    // After the charts: the first question for a zone takes 20 ms.
+    requestIdleCallback(() => this.nameZone());
     for (const type of ["htmx:afterSwap", "change", "click", "perfwatch:points-wanted", ...this.constructor.failures]) {
       this.addEventListener(type, this);
     }
@@ -102,7 +108,7 @@ customElements.define("live-feed", class extends HTMLElement {
     const status = this.fragment.querySelector(".status");
     if (status.matches(".live")) {
       status.className = "status paused";
-      status.textContent = `❚❚ Paused at ${new Date(this.points.to).toTimeString().slice(0, 8)}.`;
+      status.textContent = `❚❚ Paused at ${clockOf(this.points.to)}.`;
     } else if (!status.matches(".paused") && !status.dataset.paused) {
       status.dataset.paused = "yes";
       status.append(" ❚❚ Paused.");

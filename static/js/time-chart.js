@@ -62,9 +62,10 @@
     return ticks;
   }
 
-  // By hand: loading Intl's tables would keep the first chart waiting.
-  const exactClock = { format: (time) => new Date(time).toTimeString().slice(0, 8) };
-  const clock = { format: (time) => new Date(time).toTimeString().slice(0, 5) };
+  // By hand: Intl, and whatever names the zone, load tables for which the first chart would wait.
+  const two = (number) => String(number).padStart(2, "0");
+  const clock = { format: (time) => [new Date(time).getHours(), new Date(time).getMinutes()].map(two).join(":") };
+  const exactClock = { format: (time) => `${clock.format(time)}:${two(new Date(time).getSeconds())}` };
   const calendar = { format: (time) => new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" }) };
   const moment = { format: (time) => new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }) };
 
