@@ -226,7 +226,8 @@
       if (this.chart && (banded !== this.banded || compared !== this.compared)) this.forget();
       this.banded = banded;
       this.compared = compared;
-      const chart = (this.chart ??= this.create());
+      // A chart that is made with its data is laid out and drawn once instead of twice.
+      const chart = this.chart ?? this.described();
       const sums = this.about.stacked ? new Array(points.times.length).fill(0) : undefined;
       this.lines.forEach((line, index) => {
         const values = points.series[line.series];
@@ -245,7 +246,8 @@
       chart.options.elements.point.radius = alone ? 2 : 0;
       chart.options.scales.x.min = points.from;
       chart.options.scales.x.max = points.to;
-      chart.update(mode);
+      if (this.chart) chart.update(mode);
+      else this.chart = new Chart(this.querySelector("canvas"), chart);
       this.sayNothing();
       this.point(this.time ?? null);
       this.tabulate();
@@ -389,12 +391,12 @@
       return { zoom: { zoom: { mode: "x", drag, onZoomComplete: ({ chart }) => this.zoomed(chart) } } };
     }
 
-    create() {
+    described() {
       const { about } = this;
       this.style_ = undefined;
       const muted = this.colour("muted");
       const line = this.colour("line");
-      return new Chart(this.querySelector("canvas"), {
+      return {
         type: "line",
         data: { datasets: this.datasets() },
         plugins: [marks],
@@ -434,7 +436,7 @@
           },
           plugins: { legend: { display: false }, tooltip: { enabled: false }, marks: { element: this }, ...this.zooming() },
         },
-      });
+      };
     }
   });
 })();
