@@ -315,28 +315,48 @@ def contribution(
 ) -> tuple[float, float, float, float] | None:
     """Return weight, total, lowest and highest of one document; None where it says nothing."""
     folded = sample.folded
-    count = sample.samples if folded is None else _mirrored(series, folded, "n", sample.samples)
-    low = value if folded is None else _mirrored(series, folded, "min", value)
-    high = value if folded is None else _mirrored(series, folded, "max", value)
+    count = sample.samples if folded is None else mirrored(series, folded, "n", sample.samples)
+    low = value if folded is None else mirrored(series, folded, "min", value)
+    high = value if folded is None else mirrored(series, folded, "max", value)
     if count <= 0:
         return None
     if series.inputs:
-        numerator, denominator = (one.read(document) for one in series.inputs)
-        numerator, denominator = number(numerator), number(denominator)
-        if numerator is None or denominator is None or denominator <= 0:
+        sums = sums_of_ratio(series, document, folded, count)
+        if sums is None:
             return None
         if folded is None:
-            low = high = series.scale * numerator / denominator
-        return denominator * count, numerator * count, low, high
+            low = high = series.scale * sums[0] / sums[1]
+        return sums[1], sums[0], low, high
     if series.field.kind is Kind.DELTA:
         seconds = sample.interval
         if not seconds:
             return None
-        return seconds * count, value * count, low / seconds, high / seconds
+        weight = seconds * count
+        weight = weight if folded is None else mirrored(series, folded, "den", weight)
+        return weight, value * count, low / seconds, high / seconds
     return count, value * count, low, high
 
 
-def _mirrored(series: Series, folded: Mapping[str, Json], name: str, default: float) -> float:
+def sums_of_ratio(
+    series: Series, document: Mapping[str, Json], folded: Mapping[str, Json] | None, count: float
+) -> tuple[float, float] | None:
+    """Return numerator and denominator over `count` samples; None without one of them."""
+    sums: list[float] = []
+    for one, mirror in zip(series.inputs, ("num", "den"), strict=True):
+        value = number(one.read(document))
+        total = None if value is None else value * count
+        if folded is not None:
+            found = folded.get(mirror)
+            said = number(series.read(found)) if isinstance(found, Mapping) else None
+            total = total if said is None else said
+        if total is None:
+            return None
+        sums.append(total)
+    return (sums[0], sums[1]) if sums[1] > 0 else None
+
+
+def mirrored(series: Series, folded: Mapping[str, Json], name: str, default: float) -> float:
+    """Return what a folded document says more of a series."""
     mirror = folded.get(name)
     found = number(series.read(mirror)) if isinstance(mirror, Mapping) else None
     return default if found is None else found

@@ -83,10 +83,11 @@ def history(
     asked = [series(name) for name in dict.fromkeys(names)]
     since, until = start.timestamp(), end.timestamp()
     state = rollup_state.load()
-    tier = choose(since, until, points, now.timestamp())
+    tier = choose(since, until, points, now.timestamp(), state)
     if tier is None and (found := _raw(asked, since, until, points, now)):
         return found
-    tier = made(tier or finest_kept(since, now.timestamp()), since, until, now.timestamp(), state)
+    tier = tier or finest_kept(since, now.timestamp(), state)
+    tier = made(tier, since, until, now.timestamp(), state)
     step = tier.seconds * ceil((until - since) / points / tier.seconds, 1)
     while True:
         grid = grid_of(since, until, step, tier.seconds, points)
@@ -110,23 +111,31 @@ def series(name: str) -> Series:
     raise UnknownField(f"{name} needs the name of a device in place of *.")
 
 
-def choose(start: float, end: float, points: int, now: float) -> Tier | None:
+def choose(
+    start: float, end: float, points: int, now: float, state: State | None = None
+) -> Tier | None:
     """Return the coarsest tier, of those kept at `start`, with half as many buckets as points."""
     least = max(points, LEAST_POINTS) / 2
     for tier in reversed(TIERS):
-        if (end - start) / tier.seconds >= least and start >= tier.kept_since(now):
+        if (end - start) / tier.seconds >= least and _is_kept(tier, start, now, state):
             return tier
     return None
 
 
-def finest_kept(start: float, now: float) -> Tier:
+def finest_kept(start: float, now: float, state: State | None = None) -> Tier:
     """Return the finest tier that is still kept at `start`."""
-    return next(tier for tier in TIERS if start >= tier.kept_since(now))
+    kept = (tier for tier in TIERS if _is_kept(tier, start, now, state))
+    return next(kept, TIERS[-1])
+
+
+def _is_kept(tier: Tier, start: float, now: float, state: State | None) -> bool:
+    return start >= max(tier.kept_since(now), state.since(tier) if state else 0)
 
 
 def made(tier: Tier, start: float, end: float, now: float, state: State | None) -> Tier:
     """Return the tier, or while it is being made for this range a finer one that is there."""
-    finer = [one for one in TIERS[: TIERS.index(tier) + 1] if start >= one.kept_since(now)]
+    upto = TIERS[: TIERS.index(tier) + 1]
+    finer = [one for one in upto if _is_kept(one, start, now, state)]
     for one in reversed(finer):
         if state and not spans.within(state.tiers[one.seconds].pending, int(start), ceil(end, 1)):
             return one
@@ -265,8 +274,8 @@ def series_names(path: str, start: datetime, end: datetime, now: datetime) -> li
         raise UnknownField(f"{path} is not a field of devices that PerfWatch collects.")
     state = rollup_state.load()
     since, until = start.timestamp(), end.timestamp()
-    tier = choose(since, until, LEAST_POINTS, now.timestamp()) or finest_kept(
-        since, now.timestamp()
+    tier = choose(since, until, LEAST_POINTS, now.timestamp(), state) or finest_kept(
+        since, now.timestamp(), state
     )
     stretches = []
     edge = since

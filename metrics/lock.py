@@ -6,11 +6,14 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from django.conf import settings
+from django.db import Error as DatabaseFault
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -54,6 +57,38 @@ def lock_file(path: Path) -> IO[str]:
     file.write(f"process {os.getpid()}, since {started}")
     file.flush()
     return file
+
+
+@contextmanager
+def only_one(job: str) -> Iterator[None]:
+    """Do something that no other process or thread does to this database at the same time.
+
+    Raises Held where one is at it. The lock goes with its holder, however that ends.
+    """
+    if connection.vendor == "sqlite":
+        path = Path(f"{connection.settings_dict['NAME']}.{job}.lock")
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise Held(f"{path} cannot be locked: {error.strerror}.") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Held(f"Another {job} is under way.") from None
+            yield
+        return
+    key = [NAMESPACE, advisory_key(job)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+        if not cursor.fetchone()[0]:
+            raise Held(f"Another {job} is under way.")
+    try:
+        yield
+    finally:
+        # A connection that is gone, or whose transaction failed, has let go or will.
+        with suppress(DatabaseFault), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 def advisory_key(host_id: str) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from django.db import connection, models
@@ -198,6 +198,67 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         booted = found[0] - timedelta(seconds=found[1])
         return booted if (before[0] if before else start) <= booted < end else None
 
+    def unfolded(
+        self, start: datetime, end: datetime, seconds: int, limit: int
+    ) -> tuple[datetime | None, datetime | None]:
+        """Return the time of the first row that is not at a multiple of `seconds`.
+
+        Of `limit` rows from `start` on and before `end`; the second time is the last of these,
+        None where there are no more. Only the index is read.
+        """
+        epoch = {
+            "postgresql": "extract(epoch FROM timestamp) %% %s <> 0",
+            "sqlite": "strftime('%%s', timestamp) %% %s <> 0 OR substr(timestamp, 20) <> ''",
+        }[connection.vendor]
+        rows = self.between(start, end).order_by("timestamp").values_list("timestamp", flat=True)
+        table = "SELECT timestamp FROM metrics_snapshot WHERE metric_type = %s"
+        sql = (
+            f"SELECT timestamp FROM ({table} AND timestamp >= %s AND timestamp < %s"  # noqa: S608
+            f" ORDER BY timestamp LIMIT %s) AS portion WHERE {epoch} LIMIT 1"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [AGGREGATED, _sql(start), _sql(end), limit, seconds])
+            found = cursor.fetchone()
+        first = _moment(found[0]) if found else None
+        return first, None if first else next(iter(rows[limit - 1 : limit]), None)
+
+    def portion(
+        self, after: tuple[datetime, int], end: datetime, limit: int
+    ) -> list[tuple[int, datetime, Any]]:
+        """Return id, time and document of the oldest rows behind a time and id, before `end`."""
+        time, id = after
+        rows = self.between(time, end).exclude(timestamp=time, id__lte=id)
+        values = rows.order_by("timestamp", "id").values_list("id", "timestamp", "metric_data")
+        return list(values[:limit])
+
+    def replace(self, ids: Sequence[int], timestamp: datetime, document: dict[str, Any]) -> bool:
+        """Put one document in the place of these rows; False where one of them is gone.
+
+        It takes the highest id: the highest of all never sinks.
+        """
+        kept = max(ids)
+        deleted, _ = self.filter(id__in=[id for id in ids if id != kept]).delete()
+        changed = self.filter(id=kept).update(timestamp=timestamp, metric_data=document)
+        return deleted + changed == len(ids)
+
+    def delete_oldest(self, before: datetime, limit: int) -> int:
+        """Delete the oldest rows from before a moment; return how many."""
+        oldest = self.filter(timestamp__lt=before).order_by("timestamp").values("id")[:limit]
+        # The outer one by id alone: else the plan may walk all rows of the type.
+        return MetricsSnapshot.objects.filter(id__in=oldest).delete()[0]
+
+    def witness(self, count: int) -> datetime | None:
+        """Return the time of the row that `count` others were stored after, by their ids.
+
+        Where there are fewer it is the first one.
+        """
+        times = self.values_list("timestamp", flat=True)
+        highest = self.highest_id()
+        if highest is None:
+            return None
+        before = times.filter(id__lte=highest - count).order_by("-id").first()
+        return before or times.order_by("id").first()
+
     def number_of(self, limit: int) -> int:
         """Return how many there are, counting up to `limit`."""
         return self.order_by().values("id")[:limit].count()
@@ -293,6 +354,11 @@ class RollupQuerySet(models.QuerySet[Rollup]):
             cursor.execute(sql, [collector, *limits])
             return {name for (name,) in cursor.fetchall()}
 
+    def delete_oldest(self, resolution: int, before: datetime, limit: int) -> int:
+        """Delete chunks that begin up to `before`; return how many."""
+        rows = self.filter(resolution=resolution, start__lte=before)
+        return Rollup.objects.filter(id__in=rows.order_by("start").values("id")[:limit]).delete()[0]
+
     def first_start(self) -> datetime | None:
         """Return where the oldest chunk begins."""
         return self.order_by("start").values_list("start", flat=True).first()
@@ -341,6 +407,12 @@ def _behind(columns: str) -> str:
 
 def _limits(place: Place, end: datetime) -> list[Any]:
     return [AGGREGATED, place.timestamp, place.timestamp, place.id, _sql(end)]
+
+
+def _moment(value: Any) -> datetime:
+    """Return a time as SQLite's text or PostgreSQL's value has it."""
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _sparse(paths: Sequence[Path], values: Sequence[Any]) -> dict[str, Any]:

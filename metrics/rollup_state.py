@@ -1,6 +1,8 @@
 """How far the roll-ups are: the row `rollup_state` of `config`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from metrics import spans
 from metrics.collectors.base import Json
@@ -10,13 +12,20 @@ from metrics.tiers import TIERS, Tier, ceil, floor
 
 KEY = "rollup_state"
 
+OVERLAP = 500
+"""So many ids below the highest are looked at again: a commit may come late."""
+
 
 @dataclass
 class Progress:
-    """One tier: all before `until` is rolled up but for what is `pending` (epoch seconds)."""
+    """One tier: all before `until` is rolled up but for what is `pending` (epoch seconds).
+
+    What is before `since` may be gone: it was pruned with the samples that it was made of.
+    """
 
     until: int
     pending: list[Span] = field(default_factory=list)
+    since: int = 0
 
 
 @dataclass
@@ -44,9 +53,37 @@ class State:
         span = floor(start, tier.seconds), min(ceil(end, tier.seconds), progress.until)
         progress.pending = spans.joined([*progress.pending, span])
 
+    def late(self, start: float, end: float) -> None:
+        """Have a stretch rolled up anew in which samples were stored or changed.
+
+        Where finer tiers are pruned, whole slots of the tier above them are made again: they
+        cannot be made of the one part of their samples that is new.
+        """
+        for tier, coarser in pairwise(TIERS):
+            if start < self.since(tier):
+                start, end = floor(start, coarser.seconds), ceil(end, coarser.seconds)
+        self.mark(TIERS[0], start, end)
+
+    def prune(self, tier: Tier, moment: int) -> None:
+        """Say that what a tier has before `moment` may go."""
+        progress = self.tiers[tier.seconds]
+        progress.since = max(progress.since, moment)
+
+    def covers(self, start: int, end: int, ids: Sequence[int] = ()) -> bool:
+        """Return whether all tiers are complete in a stretch, and know of these snapshots."""
+        for progress in self.tiers.values():
+            if progress.until < end or spans.within(progress.pending, start, end):
+                return False
+        known = {id for first, last in self.seen for id in range(first, last)}
+        return all(id <= self.id - OVERLAP or id in known for id in ids)
+
     def until(self, tier: Tier) -> int:
         """Return up to when a tier is rolled up."""
         return self.tiers[tier.seconds].until
+
+    def since(self, tier: Tier) -> int:
+        """Return from when on a tier has all that it was made of."""
+        return self.tiers[tier.seconds].since
 
 
 def load(*, lock: bool = False, wait: bool = True) -> State | None:
@@ -69,19 +106,20 @@ def parsed(value: Json) -> State | None:
             tier.seconds: Progress(
                 int(value[str(tier.seconds)]["until"]),
                 _spans(value[str(tier.seconds)]["pending"]),
+                int(value[str(tier.seconds)].get("since", 0)),
             )
             for tier in TIERS
         }
         first = value[str(TIERS[0].seconds)]
         return State(int(first["id"]), _spans(first["seen"]), tiers)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
 def save(state: State) -> None:
     """Write the state."""
     value: dict[str, Json] = {
-        str(seconds): {"until": one.until, "pending": one.pending}
+        str(seconds): {"until": one.until, "pending": one.pending, "since": one.since}
         for seconds, one in state.tiers.items()
     }
     value[str(TIERS[0].seconds)] |= {"id": state.id, "seen": state.seen}

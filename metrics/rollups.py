@@ -11,15 +11,12 @@ from metrics.buckets import Buckets, all_series, slots_of
 from metrics.chunks import COLLECTORS, Chunk, columns_of, header_of, patched
 from metrics.collectors.fields import Kind
 from metrics.querysets import rollups, snapshots
-from metrics.rollup_state import Progress, State
+from metrics.rollup_state import OVERLAP, Progress, State
 from metrics.spans import Span
 from metrics.tiers import FINEST, TIERS, Tier, ceil, finer_than, floor, moment
 
 GRACE_SECONDS = 10
 """How long after its end a bucket is held open for samples that are just being written."""
-
-OVERLAP = 500
-"""So many ids below the highest are looked at again: a commit may come late."""
 
 SCANNED_ROWS = 1_000
 
@@ -55,7 +52,7 @@ def step(now: datetime, limits: Limits = SMALL, *, wait: bool = False) -> bool:
         state = rollup_state.load(lock=True, wait=wait)
         closed = floor(now.timestamp() - GRACE_SECONDS, FINEST.seconds)
         if state is None or state.id > (snapshots().highest_id() or 0):
-            rollup_state.save(beginning(closed))
+            rollup_state.save(beginning(closed, state))
             return True
         before = deepcopy(state)
         state.closed = closed
@@ -73,16 +70,22 @@ def changed(start: datetime, end: datetime) -> None:
     """Have the roll-ups of a range made anew: for whoever writes or changes old snapshots."""
     with transaction.atomic():
         if state := rollup_state.load(lock=True):
-            state.mark(FINEST, start.timestamp(), end.timestamp())
+            state.late(start.timestamp(), end.timestamp())
             rollup_state.save(state)
 
 
-def beginning(closed: int) -> State:
-    """Return the state of a database that nothing was rolled up in: all is pending."""
+def beginning(closed: int, before: State | None = None) -> State:
+    """Return the state of a database that nothing was rolled up in: all is pending.
+
+    What was pruned `before` stays unsaid: it cannot be made again.
+    """
     rows = snapshots()
     highest = rows.highest_id() or 0
     seen = spans.joined((id, id + 1) for id, _ in rows.since_id(highest - OVERLAP, OVERLAP))
     tiers = {tier.seconds: Progress(floor(closed, tier.seconds)) for tier in TIERS}
+    if before:
+        for seconds, progress in tiers.items():
+            progress.since = before.tiers[seconds].since
     state = State(highest, seen, tiers)
     oldest = [moment for moment in (rows.first_moment(), rollups().first_start()) if moment]
     if oldest:
@@ -101,7 +104,7 @@ def scan(state: State) -> bool:
     until = state.until(FINEST)
     late = {id: at.timestamp() for id, at in rows if id not in known and at.timestamp() < until}
     for id in snapshots().of_samples(late):
-        state.mark(FINEST, late[id], late[id] + 0.001)
+        state.late(late[id], late[id] + 0.001)
     if rows:
         state.id = max(state.id, rows[-1][0])
         ids = ((id, id + 1) for id, _ in rows)
