@@ -103,7 +103,7 @@ def test_the_highest_id_stays_so_that_nothing_looks_new():
     clean()
     assert [row.id for row in MetricsSnapshot.objects.all()] == [highest]
     roll_up()
-    assert chunks(3_600).get().data["n"].count(0) == 167
+    assert sum(chunks(3_600).get().data["n"]) == 12
 
 
 def test_samples_are_rolled_up_before_they_are_folded():
