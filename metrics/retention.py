@@ -40,6 +40,9 @@ BATCH = 25
 SCANNED = 20_000
 CHUNKS = 30
 
+YOUNG_SECONDS = 3_600
+"""So much is kept whatever the bound by size."""
+
 WITNESS_SECONDS = 3 * 3_600
 """So long must samples have been coming before a clock is believed that jumped forward."""
 
@@ -49,6 +52,7 @@ class Phase(StrEnum):
 
     DELETE = "delete"
     FOLD = "fold"
+    SHRINK = "shrink"
     PRUNE = "prune"
     DONE = "done"
 
@@ -57,13 +61,15 @@ class Phase(StrEnum):
 class Run:
     """How far a run is; small and plain, so that it can travel in a message or a form.
 
-    `deleted` and `folded` count rows, `chunks` roll-ups; `position` is a second of the epoch.
+    `deleted` and `folded` count rows, `chunks` roll-ups; `position` is a second of the epoch,
+    `rows` the size of the next batch, `over` the rows that are still to go for the bound by size.
     `trusts_clock` is for people, who were asked.
     """
 
     phase: Phase = Phase.DELETE
     position: float = 0
     rows: int = 200
+    over: int | None = None
     deleted: int = 0
     folded: int = 0
     chunks: int = 0
@@ -140,23 +146,41 @@ def _advanced(run: Run, policy: Policy, now: datetime) -> Run:
     at = (now if run.trusts_clock else believed(now)).timestamp()
     borders = policy.borders(at)
     if run.phase is Phase.DELETE:
-        return _delete(run, max(borders.delete, sizes.bound(policy.max_mb, at)))
+        run, is_done = _delete(run, borders.delete, run.rows)
+        return replace(run, phase=Phase.FOLD) if is_done else run
     if run.phase is Phase.FOLD:
         return _fold(run, policy, borders.fold, now)
+    if run.phase is Phase.SHRINK:
+        return _shrink(run, policy, int(at))
     if run.phase is Phase.PRUNE:
-        return _prune(run, borders.delete, at, now)
+        first = snapshots().first_moment() if policy.max_mb else None
+        before = max(borders.delete, int(first.timestamp()) if first else 0)
+        return _prune(run, before, at, now)
     return run
 
 
-def _delete(run: Run, before: int) -> Run:
-    rows = min(run.rows, MOST_ROWS[connection.vendor])
+def _delete(run: Run, before: float, most: int) -> tuple[Run, bool]:
+    """Delete at most a batch from before a moment; return also whether nothing more is there."""
+    rows = min(run.rows, most, MOST_ROWS[connection.vendor])
     began = time.monotonic()
     deleted = snapshots().delete_oldest(moment(before), rows)
     took = time.monotonic() - began
-    if deleted < rows:
-        return replace(run, phase=Phase.FOLD, deleted=run.deleted + deleted)
-    rows = rows * 2 if took < WRITE_SECONDS / 2 else rows // 2 if took > WRITE_SECONDS else rows
-    return replace(run, rows=max(rows, 20), deleted=run.deleted + deleted)
+    size = run.rows * 2 if took < WRITE_SECONDS / 2 else run.rows
+    size = size if took < WRITE_SECONDS else size // 2
+    size = min(max(size, 20), MOST_ROWS[connection.vendor])
+    return replace(run, rows=size, deleted=run.deleted + deleted), deleted < rows
+
+
+def _shrink(run: Run, policy: Policy, at: int) -> Run:
+    """Delete the oldest beyond the bound by size, but nothing of the last hour."""
+    if policy.max_mb is not None and run.over is None:
+        # Once for each run: on PostgreSQL what is there is not known at every moment.
+        return replace(run, over=sizes.excess(policy.max_mb))
+    if not run.over:
+        return replace(run, phase=Phase.PRUNE)
+    before = run.deleted
+    run, is_done = _delete(run, at - YOUNG_SECONDS, run.over)
+    return replace(run, over=0 if is_done else run.over - (run.deleted - before))
 
 
 def _fold(run: Run, policy: Policy, before: int, now: datetime) -> Run:
@@ -179,7 +203,7 @@ def _fold(run: Run, policy: Policy, before: int, now: datetime) -> Run:
         run = replace(run, folded=run.folded + folded)
         if time.monotonic() - began > READ_SECONDS / 2:
             return run
-    return replace(run, phase=Phase.PRUNE)
+    return replace(run, phase=Phase.SHRINK)
 
 
 def _fold_bucket(bucket: int, seconds: int, began: float) -> int | None:

@@ -1,6 +1,131 @@
-"""How much room the tables take, without counting their rows one by one."""
+"""How much room rows take, estimated from a few of them: no count over a whole large table."""
+
+import json
+from typing import NamedTuple
+
+from django.db import connection, models
+
+from metrics.models import MetricsSnapshot, Rollup
+from metrics.querysets import SnapshotQuerySet, rollups, snapshots
+
+MB = 1_000_000
+LOOKED_AT = 20
+COUNTED = {"sqlite": 1_000_000, "postgresql": 50_000}
+"""So many rows are counted, which an index does; beyond that the statistics are asked."""
+
+BESIDE_DOCUMENT = 45
+"""Bytes of a row's time, type and header."""
+
+IN_INDEXES = {"sqlite": 90, "postgresql": 80}
 
 
-def bound(max_mb: int | None, at: float) -> int:
-    """Return the moment before which everything goes so that the rest takes `max_mb` at most."""
-    return 0
+class Count(NamedTuple):
+    """A number of rows, and whether it was counted."""
+
+    rows: int
+    is_exact: bool
+
+
+def count(found: SnapshotQuerySet) -> Count:
+    """Return how many snapshots there are, counted or, where they are many, as statistics say."""
+    most = COUNTED[connection.vendor]
+    rows = found.number_of(most)
+    if rows < most:
+        return Count(rows, True)
+    if connection.vendor == "postgresql":
+        return Count(max(rows, _planned(found)), False)
+    ends = found.order_by().aggregate(first=models.Min("id"), last=models.Max("id"))
+    return Count(max(rows, ends["last"] - ends["first"] + 1), False)
+
+
+def snapshot_bytes(found: SnapshotQuerySet, *, newest: bool) -> float | None:
+    """Return the mean bytes of a few rows, indexes included; None without any."""
+    order = "-timestamp" if newest else "timestamp"
+    return _mean(found.order_by(order).values_list("id", flat=True), MetricsSnapshot, "metric_data")
+
+
+def chunk_bytes(resolution: int) -> float | None:
+    """Return the mean bytes of a few of a tier's rows; None without any."""
+    # Chunks of one moment: there is one of each collector, and their lengths differ.
+    rows = rollups().filter(resolution=resolution).order_by("-start").values_list("id", flat=True)
+    return _mean(rows, Rollup, "data")
+
+
+def used_bytes(rows: int, row_bytes: float) -> int:
+    """Return what all tables take: exactly on SQLite, where free pages are told apart.
+
+    On PostgreSQL files do not shrink, so it is the roll-ups' size and that of the rows there are.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pg_total_relation_size('metrics_rollup')")
+            return int(cursor.fetchone()[0] + rows * row_bytes)
+        numbers = []
+        for name in ("page_count", "freelist_count", "page_size"):
+            cursor.execute(f"PRAGMA {name}")
+            numbers.append(cursor.fetchone()[0])
+    pages, free, size = numbers
+    return int((pages - free) * size)
+
+
+def file_bytes() -> int:
+    """Return the bytes on disk of the two large tables with their indexes, free room included."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_total_relation_size('metrics_snapshot')"
+                " + pg_total_relation_size('metrics_rollup')"
+            )
+            return int(cursor.fetchone()[0])
+        cursor.execute("PRAGMA page_count")
+        pages = cursor.fetchone()[0]
+        cursor.execute("PRAGMA page_size")
+        return int(pages * cursor.fetchone()[0])
+
+
+def excess(max_mb: int) -> int:
+    """Return how many of the oldest snapshots have to go so that all takes `max_mb` at most."""
+    everything = snapshots()
+    row = snapshot_bytes(everything, newest=False)
+    if row is None:
+        return 0
+    rows = count(everything).rows
+    mean = (row + (snapshot_bytes(everything, newest=True) or row)) / 2
+    over = used_bytes(rows, mean) - max_mb * MB
+    return max(0, min(rows, -int(-over // row)))
+
+
+def in_pages(payload: float, page: int = 4_096) -> float:
+    """Return the bytes that SQLite needs for a row (https://www.sqlite.org/fileformat2.html)."""
+    most, least = page - 35, (page - 12) * 32 // 255 - 23
+    overflow = 0.0
+    if payload > most:
+        local = least + (payload - least) % (page - 4)
+        local = local if local <= most else least
+        overflow = -((local - payload) // (page - 4)) * page
+        payload = local
+    return overflow + page / max(1, (page - 8) // (payload + 14))
+
+
+def _mean(
+    ids: "models.QuerySet[models.Model, int]", model: type[models.Model], column: str
+) -> float | None:
+    chosen = list(ids[:LOOKED_AT])
+    if not chosen:
+        return None
+    size = {"sqlite": f"length(CAST({column} AS BLOB))", "postgresql": f"pg_column_size({column})"}
+    marks = ", ".join(["%s"] * len(chosen))
+    sql = f"SELECT {size[connection.vendor]} FROM {model._meta.db_table} WHERE id IN ({marks})"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, chosen)
+        lengths = [length + BESIDE_DOCUMENT for (length,) in cursor.fetchall()]
+    if connection.vendor == "sqlite":
+        lengths = [in_pages(length) for length in lengths]
+    return sum(lengths) / len(lengths) + IN_INDEXES[connection.vendor] if lengths else None
+
+
+def _planned(found: SnapshotQuerySet) -> int:
+    """Return the rows that PostgreSQL's statistics promise."""
+    plan = found.order_by().values("id").explain(format="json")
+    value = json.loads(plan) if isinstance(plan, str) else plan
+    return int(value[0]["Plan"]["Plan Rows"])

@@ -291,6 +291,23 @@ def test_the_policy_of_the_lowest_id_rules():
     assert retention.current_policy().interval == 3_600
 
 
+def test_the_oldest_goes_where_the_size_is_bounded(monkeypatch):
+    sampled(NOW - 3 * DAY, 48, seconds=3_600, cpu__usage_percent=1.0)
+    sampled(NOW - HOUR, 4, seconds=60)
+    roll_up()
+    monkeypatch.setattr(retention.sizes, "excess", lambda max_mb: 30 if max_mb == 500 else 1_000)
+    Config.objects.filter(key="retention").update(
+        value={"days": 30, "archive_enabled": True, "max_mb": 500}
+    )
+    policy = retention.current_policy()
+    assert clean(policy).deleted == 30
+    assert rows()[0][0] == NOW - 3 * DAY + 30 * HOUR + timedelta(milliseconds=3)
+    assert chunks(60).first().start >= NOW - 3 * DAY + 29 * HOUR
+    # Whatever the bound, the last hour stays.
+    assert clean(Policy(max_mb=10)).deleted == 18
+    assert len(rows()) == 4
+
+
 # --- clocks ---------------------------------------------------------------------------------
 
 

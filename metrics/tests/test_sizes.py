@@ -1,0 +1,62 @@
+"""Sizes are estimates: near enough to decide by, and quick."""
+
+import os
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from metrics import sizes
+from metrics.models import MetricsSnapshot
+from metrics.querysets import snapshots
+from metrics.tests.builders import NOW, document
+
+pytestmark = pytest.mark.django_db
+
+
+def fill(count, **values):
+    MetricsSnapshot.objects.bulk_create(
+        MetricsSnapshot(
+            timestamp=NOW + timedelta(seconds=n),
+            metric_type="aggregated",
+            metric_data=document(**values),
+        )
+        for n in range(count)
+    )
+
+
+def test_rows_are_counted_and_where_they_are_many_estimated(monkeypatch):
+    fill(30)
+    assert sizes.count(snapshots()) == (30, True)
+    monkeypatch.setitem(sizes.COUNTED, connection.vendor, 10)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE metrics_snapshot")
+    rows, is_exact = sizes.count(snapshots())
+    assert not is_exact
+    assert 25 <= rows <= 35
+
+
+@pytest.mark.parametrize("more", [0, 900, 9_000])
+def test_the_bytes_of_a_row_are_near_those_it_takes(more):
+    before = _taken()
+    fill(300, mine__text=os.urandom(more // 2).hex())
+    row = sizes.snapshot_bytes(snapshots(), newest=True)
+    assert (_taken() - before) / 300 == pytest.approx(row, rel=0.35)
+
+
+def _taken():
+    if connection.vendor == "sqlite":
+        return sizes.used_bytes(0, 0)
+    return sizes.file_bytes()
+
+
+def test_nothing_is_too_much_in_an_empty_table():
+    assert sizes.snapshot_bytes(snapshots(), newest=True) is None
+    assert sizes.chunk_bytes(60) is None
+    assert sizes.excess(1) == 0
+
+
+def test_what_is_beyond_the_bound_is_told_in_rows():
+    fill(600, mine__text=os.urandom(2_000).hex())
+    assert sizes.excess(1_000) == 0
+    assert 200 < sizes.excess(2) <= 600
