@@ -199,6 +199,17 @@ def test_the_views_go_and_come_back_without_touching_the_rows():
     assert contents() == before
 
 
+def test_autovacuum_of_the_big_table_is_set_and_reset():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no autovacuum of this kind")
+    options = "SELECT reloptions FROM pg_class WHERE relname = 'metrics_snapshot'"
+    assert "autovacuum_vacuum_scale_factor=0.02" in run(options)[0][0]
+    migrate("metrics", VIEWS)
+    assert not run(options)[0][0]
+    migrate_to_newest()
+    assert "autovacuum_vacuum_scale_factor=0.02" in run(options)[0][0]
+
+
 def test_metrics_goes_to_nothing_and_comes_back():
     insert_rows()
     migrate("metrics", None)
