@@ -179,8 +179,9 @@ def _shrink(run: Run, policy: Policy, at: int) -> Run:
     if not run.over:
         return replace(run, phase=Phase.PRUNE)
     before = run.deleted
-    run, is_done = _delete(run, at - YOUNG_SECONDS, run.over)
-    return replace(run, over=0 if is_done else run.over - (run.deleted - before))
+    over = run.over
+    run, is_done = _delete(run, at - YOUNG_SECONDS, over)
+    return replace(run, over=0 if is_done else over - (run.deleted - before))
 
 
 def _fold(run: Run, policy: Policy, before: int, now: datetime) -> Run:

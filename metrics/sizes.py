@@ -44,11 +44,16 @@ def snapshot_bytes(found: SnapshotQuerySet, *, newest: bool) -> float | None:
     return _mean(found.order_by(order).values_list("id", flat=True), MetricsSnapshot, "metric_data")
 
 
-def chunk_bytes(resolution: int) -> float | None:
-    """Return the mean bytes of a few of a tier's rows; None without any."""
-    # Chunks of one moment: there is one of each collector, and their lengths differ.
-    rows = rollups().filter(resolution=resolution).order_by("-start").values_list("id", flat=True)
-    return _mean(rows, Rollup, "data")
+def chunks_bytes(resolution: int) -> float:
+    """Return the bytes of all collectors' chunks of one moment, a full one if there is one."""
+    chunks = rollups().filter(resolution=resolution)
+    starts = chunks.order_by("-start").values_list("start", flat=True).distinct()
+    # The newest is still open, and may be nearly empty.
+    found = list(starts[:2])
+    if not found:
+        return 0.0
+    ids = chunks.filter(start=found[-1]).values_list("id", flat=True)
+    return (_mean(ids, Rollup, "data") or 0.0) * len(ids)
 
 
 def used_bytes(rows: int, row_bytes: float) -> int:

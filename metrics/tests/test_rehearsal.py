@@ -1,0 +1,70 @@
+"""What a policy would do is told before it is in force."""
+
+from datetime import timedelta
+
+import pytest
+
+from metrics import retention, rollups
+from metrics.archiving import Policy
+from metrics.models import Config, MetricsSnapshot
+from metrics.rehearsal import Resolution, rehearsal, resolutions
+from metrics.retention import Run
+from metrics.tests.builders import NOW, document
+
+pytestmark = pytest.mark.django_db
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def sampled(db):
+    """One sample every eight hours for 15 days."""
+    Config(key="sampling", value={"interval_seconds": 3_600}).save()
+    MetricsSnapshot.objects.bulk_create(
+        MetricsSnapshot(timestamp=at, metric_type="aggregated", metric_data=document(at, 3_600))
+        for at in (NOW - n * 8 * HOUR + timedelta(milliseconds=3) for n in range(45, 0, -1))
+    )
+
+
+def test_it_tells_what_a_run_then_does():
+    policy = Policy(retention_days=12, downsample_after_days=5, interval=86_400)
+    told = rehearsal(policy, NOW)
+    while rollups.step(NOW, rollups.LARGE):
+        pass
+    run = Run()
+    while not run.is_done:
+        run = retention.step(run, policy, NOW)
+    assert (told.rows, told.delete_rows, told.fold_rows) == (45, run.deleted, run.folded)
+    assert MetricsSnapshot.objects.count() == 45 - run.deleted - run.folded + told.fold_into_rows
+    assert told.estimates.isdisjoint({"rows", "delete_rows", "fold_rows"})
+    after = rehearsal(policy, NOW)
+    assert (after.delete_rows, after.fold_rows, after.fold_into_rows) == (0, 0, 0)
+    assert after.oldest.timestamp() % 86_400 == 0
+
+
+def test_less_often_and_less_long_takes_less_room():
+    def ahead(interval=5, **values):
+        return rehearsal(Policy(**values), NOW, interval).bytes_in_30_days
+
+    assert ahead(interval=60) < ahead() < ahead(interval=1)
+    assert ahead() < ahead(downsample_after_days=20) < ahead(downsample_after_days=30)
+    assert ahead(retention_days=365) > ahead()
+    assert ahead(max_mb=100) == 100_000_000
+    assert 100e6 < ahead() < 1_200e6
+
+
+def test_it_changes_nothing_and_asks_little(django_assert_max_num_queries):
+    with django_assert_max_num_queries(45):
+        rehearsal(Policy(max_mb=100), NOW)
+    assert MetricsSnapshot.objects.count() == 45
+
+
+def test_resolutions_by_age():
+    assert resolutions(Policy(), 5) == (Resolution(0, 7, 5), Resolution(7, 30, 3_600))
+    assert resolutions(Policy(downsample_after_days=30), 5) == (Resolution(0, 30, 5),)
+    assert resolutions(Policy(interval=60), 900)[1].seconds == 900
+
+
+def test_an_empty_table_is_rehearsed_too():
+    MetricsSnapshot.objects.all().delete()
+    told = rehearsal(Policy(), NOW)
+    assert (told.rows, told.delete_rows, told.oldest, told.freed_bytes) == (0, 0, None, 0)
