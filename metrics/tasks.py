@@ -2,19 +2,23 @@
 
 import functools
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
 from celery.exceptions import WorkerShutdown
 from django.db import Error as DatabaseFault
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerFault
 
-from metrics import rollups
-from metrics.lock import lock_database
-from metrics.models import Config
+from metrics import maintenance, retention, rollups
+from metrics.lock import Held, lock_database
+from metrics.models import ArchivePolicy, Config
 from metrics.patience import impatient
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
@@ -56,13 +60,50 @@ def sample(due: float, interval: int, features: dict[str, Any] | None = None, **
 
 
 CHAIN_SECONDS = 30.0
+MOST_TRIES = 20
+RUN_SECONDS = 3_600
+"""Cleaning up is due so long after the last time."""
 
 
 class _Chain:
     """Steps of which each queues the next one. A second chain would only double the load."""
 
-    busy_until = 0.0
-    complaint = ""
+    def __init__(self, what: str, until: str) -> None:
+        self.busy_until = 0.0
+        self.complaint = ""
+        self._words = f"{what} until {until}: %s"
+
+    @contextmanager
+    def link(self, follows: bool) -> Iterator[bool]:
+        """Do one step, impatiently; False where another chain is under way.
+
+        What the database refuses is logged once.
+        """
+        if not follows and time.monotonic() < self.busy_until:
+            yield False
+            return
+        self.busy_until = 0.0
+        try:
+            close_old_connections()
+            with impatient():
+                yield True
+            self.complaint = ""
+        except BrokerFault:
+            pass  # beat says that the broker is away
+        except (DatabaseFault, Held) as error:
+            complaint = str(error).strip().partition("\n")[0]
+            if complaint != self.complaint:
+                log.warning(self._words, complaint)
+            self.complaint = complaint
+
+    def queue(self, task: Any, **kwargs: Any) -> None:
+        """Queue the next step."""
+        task.apply_async(kwargs={"follows": True, **kwargs})
+        self.busy_until = time.monotonic() + CHAIN_SECONDS
+
+
+ROLLING_UP = _Chain("Roll-ups wait", "the next minute")
+CLEANING_UP = _Chain("Cleaning up waits", "the next time")
 
 
 @shared_task(name="metrics.tasks.roll_up", ignore_result=True)  # type: ignore[untyped-decorator]
@@ -71,21 +112,59 @@ def roll_up(follows: bool = False, **_: Any) -> None:
 
     Beat sends the first; `follows` marks those that a step queued.
     """
-    if not follows and time.monotonic() < _Chain.busy_until:
-        return
-    _Chain.busy_until = 0.0
+    with ROLLING_UP.link(follows) as is_mine:
+        if is_mine and rollups.step(timezone.now()):
+            ROLLING_UP.queue(roll_up)
+
+
+@shared_task(name="metrics.tasks.clean_up", ignore_result=True)  # type: ignore[untyped-decorator]
+def clean_up(
+    follows: bool = False, run: dict[str, Any] | None = None, tries: int = 0, **_: Any
+) -> None:
+    """Do one step of cleaning up by the archive policy and queue the next one.
+
+    Beat asks every few minutes, so that a host that is switched on now and then is cleaned too;
+    it is done once an hour.
+    """
+    with CLEANING_UP.link(follows) as is_mine:
+        if not is_mine:
+            return
+        policy = ArchivePolicy.current()
+        now = timezone.now()
+        if not policy.archive_enabled or not (follows or is_due(policy.last_archive_run, now)):
+            return
+        state = retention.Run.of(run) if run else retention.Run()
+        try:
+            state, tries = retention.step(state, retention.policy_of(policy), now), 0
+        except DatabaseFault:  # somebody writes at this moment, most likely a sample
+            if tries >= MOST_TRIES:
+                raise
+            tries += 1
+        if not state.is_done:
+            CLEANING_UP.queue(clean_up, run=state.as_json(), tries=tries)
+        elif state.deleted or state.folded:
+            log.info("Cleaned up: %d rows deleted, %d folded.", state.deleted, state.folded)
+
+
+def is_due(last: datetime | None, now: datetime) -> bool:
+    """Return whether an hour has passed since the last run, or the clock was set back."""
+    return last is None or not 0 <= (now - last).total_seconds() < RUN_SECONDS - 60
+
+
+@shared_task(name="metrics.tasks.maintain", ignore_result=True)  # type: ignore[untyped-decorator]
+def maintain(**_: Any) -> None:
+    """Tidy the tables up where that is due, in a thread: sampling goes on meanwhile."""
+    if not any(thread.name == MAINTAINER for thread in threading.enumerate()):
+        threading.Thread(target=_maintain, name=MAINTAINER, daemon=True).start()
+
+
+MAINTAINER = "maintainer"
+
+
+def _maintain() -> None:
     try:
-        close_old_connections()
-        with impatient():
-            more = rollups.step(timezone.now())
-        _Chain.complaint = ""
-        if more:
-            roll_up.apply_async(kwargs={"follows": True})
-            _Chain.busy_until = time.monotonic() + CHAIN_SECONDS
-    except BrokerFault:
-        pass  # beat says that the broker is away
-    except DatabaseFault as error:
-        complaint = str(error).strip().partition("\n")[0]
-        if complaint != _Chain.complaint:
-            log.warning("Roll-ups wait until the next minute: %s", complaint)
-        _Chain.complaint = complaint
+        maintenance.do_what_is_due(timezone.now())
+    except (DatabaseFault, Held) as error:
+        log.warning("Maintenance waits: %s", str(error).strip().partition("\n")[0])
+    finally:
+        connection.close()

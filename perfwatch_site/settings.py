@@ -230,7 +230,10 @@ CELERY_TASK_DEFAULT_QUEUE = MAINTENANCE_QUEUE
 CELERY_TASK_ROUTES = {"metrics.tasks.sample": {"queue": SAMPLING_QUEUE}}
 # The worker that does it may be away: what it missed, the next message finds.
 CELERY_BEAT_SCHEDULE = {
-    "roll-up": {"task": "metrics.tasks.roll_up", "schedule": 60.0, "options": {"expires": 60}}
+    "roll-up": {"task": "metrics.tasks.roll_up", "schedule": 60.0, "options": {"expires": 60}},
+    # Asked more often than done: once an hour, daily and weekly, whenever the host is on.
+    "clean-up": {"task": "metrics.tasks.clean_up", "schedule": 300.0, "options": {"expires": 300}},
+    "maintain": {"task": "metrics.tasks.maintain", "schedule": 1800.0, "options": {"expires": 900}},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

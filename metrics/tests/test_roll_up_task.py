@@ -17,8 +17,8 @@ from perfwatch_site.celery import app
 def queued(monkeypatch):
     """The messages that steps queued."""
     messages = []
-    monkeypatch.setattr(tasks._Chain, "busy_until", 0.0)
-    monkeypatch.setattr(tasks._Chain, "complaint", "")
+    monkeypatch.setattr(tasks.ROLLING_UP, "busy_until", 0.0)
+    monkeypatch.setattr(tasks.ROLLING_UP, "complaint", "")
     monkeypatch.setattr(tasks.roll_up, "apply_async", lambda kwargs: messages.append(kwargs))  # noqa: PLW0108
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
     return messages
