@@ -30,7 +30,7 @@ log = logging.getLogger("perfwatch.retention")
 
 JOB = "cleanup"
 MOST_ROWS = {"sqlite": 1_000, "postgresql": 5_000}
-READ_SECONDS = 0.05
+READ_SECONDS = 0.04
 """How long a step reads and folds before it writes."""
 
 WRITE_SECONDS = 0.025
@@ -240,7 +240,8 @@ def _read(bucket: int, seconds: int, began: float) -> _Portion:
             fold.add(document)
         id, at, _ = rows[-1]
         after = at, id
-        if time.monotonic() - began > READ_SECONDS or len(ids) + BATCH > most:
+        is_over = time.monotonic() - began > READ_SECONDS
+        if is_over or len(rows) < BATCH or len(ids) + BATCH > most:
             break
     return _Portion(ids, raw, fold.document())
 
