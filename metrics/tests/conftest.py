@@ -1,10 +1,21 @@
 """Fixtures of the tests of metrics."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from metrics.tests.processes import Processes, set_interval
 from perfwatch_site.tests.product import Product, Watched, browser, log_in
+
+
+@pytest.fixture
+def installed(db):
+    """What a new installation starts with: a transactional test may have emptied the tables."""
+    write_defaults = import_module("metrics.migrations.0004_default_settings").write_defaults
+    write_defaults(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Settings and policy in the administration."""
 
 import json
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
-from django.apps import apps
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.db import connection
 
 from metrics.models import ArchivePolicy, Config
+
+pytestmark = pytest.mark.usefixtures("installed")
 
 SETTINGS = "/admin/metrics/config/"
 POLICIES = "/admin/metrics/archivepolicy/"
@@ -33,13 +31,6 @@ def edit_policy(client, **fields):
 
 def value_of(key):
     return Config.objects.get(pk=key).value
-
-
-@pytest.fixture(autouse=True)
-def installed(db):
-    """What a new installation starts with: a transactional test may have emptied the tables."""
-    write_defaults = import_module("metrics.migrations.0004_default_settings").write_defaults
-    write_defaults(apps, SimpleNamespace(connection=connection))
 
 
 # --- settings -------------------------------------------------------------------------------
