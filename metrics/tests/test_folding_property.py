@@ -17,7 +17,7 @@ from metrics.retention import Run
 from metrics.tests.builders import NOW
 from metrics.tests.test_rollups_property import SERIES, made, put
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
 
 
 def roll_up():

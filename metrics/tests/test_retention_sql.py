@@ -20,7 +20,7 @@ from metrics.tests.test_specification_sql import (
     run,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
 HOUR = timedelta(hours=1)
 
 

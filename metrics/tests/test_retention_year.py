@@ -10,7 +10,7 @@ from metrics.models import MetricsSnapshot, Rollup
 from metrics.retention import Run
 from metrics.tests.builders import document
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
 DAY = timedelta(days=1)
 START = datetime(2025, 1, 1, tzinfo=UTC)
 HOURS = 145

@@ -11,7 +11,7 @@ from metrics.models import MetricsSnapshot
 from metrics.querysets import snapshots
 from metrics.tests.builders import NOW, document
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
 
 
 def fill(count, **values):
