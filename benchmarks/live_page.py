@@ -1,4 +1,4 @@
-"""What the live page costs a browser: `python -m benchmarks.live_page`.
+"""What the live page costs a browser: `python benchmarks/live_page.py`.
 
 Starts a PerfWatch of its own, fills it with made samples (15 minutes at 5 s; the same of a host
 with 256 CPUs, 40 disks and 30 interfaces; an hour at 1 s) and opens the page in Chromium,
@@ -35,6 +35,7 @@ from perfwatch_site.tests.product import (  # noqa: E402
 VIEWPORT = {"width": 1440, "height": 900}
 SLOW = 4
 POLLS_PER_MINUTE = 12
+PARTS = ("loads", "heap")
 UPDATES = 600
 FULL_WINDOW = 320
 MEASURED_EVERY = 100
@@ -103,7 +104,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--no-heap", action="store_true", help="leave out the 600 updates")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="perfwatch-bench-") as directory:
@@ -114,15 +115,24 @@ def main() -> None:
         product.start()
         try:
             with browser(options.chromium) as chromium:
-                measure(product, Visitor(chromium, product), options.runs, not options.no_heap)
+                visitor = prepared(product, chromium)
+                if "loads" in options.parts:
+                    print_loads(product, visitor, options.runs)
+                if "heap" in options.parts:
+                    print_heap(product, visitor)
         finally:
             product.stop()
 
 
-def measure(product: Product, visitor: "Visitor", runs: int, heap: bool) -> None:
-    """Print a row for each host, then what the heap does."""
+def prepared(product: Product, chromium: Any) -> "Visitor":
+    """Return a visitor of the product, whose sampler waits from now on."""
     eventually(lambda: product.query("SELECT count(*) FROM metrics_snapshot"), lambda n: n[0][0])
     product.signal_sampler(signal.SIGSTOP)
+    return Visitor(chromium, product)
+
+
+def print_loads(product: Product, visitor: "Visitor", runs: int) -> None:
+    """Print a row for each host."""
     real = product.sample()
     print(
         "| samples | all visible s | 4x: first chart s | 4x: all visible s | 4x: longest task of an"
@@ -151,12 +161,15 @@ def measure(product: Product, visitor: "Visitor", runs: int, heap: bool) -> None
             f" | {median(fast, 'html') / 1024:.0f} | {live / 1024:.0f} |",
             flush=True,
         )
-    if heap:
-        product.query("DELETE FROM metrics_snapshot")
-        insert(product.database, every(5, 60, Wandering(real)))
-        print("\n| updates | heap MB | nodes | listeners |\n|---|---|---|---|")
-        for updates, size, nodes, listeners in visitor.heap():
-            print(f"| {updates} | {size / 1e6:.3f} | {nodes:.0f} | {listeners:.0f} |", flush=True)
+
+
+def print_heap(product: Product, visitor: "Visitor") -> None:
+    """Print what the heap holds while the page goes on."""
+    product.query("DELETE FROM metrics_snapshot")
+    insert(product.database, every(5, 60, Wandering(product.sample())))
+    print("\n| updates | heap MB | nodes | listeners |\n|---|---|---|---|")
+    for updates, size, nodes, listeners in visitor.heap():
+        print(f"| {updates} | {size / 1e6:.2f} | {nodes:.0f} | {listeners:.0f} |", flush=True)
 
 
 class Visitor:
