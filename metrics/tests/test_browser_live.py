@@ -195,9 +195,13 @@ def test_keys_pause_refresh_help_and_go(steered, quarter_of_an_hour):
     assert page.locator("dialog[open]").inner_text().startswith("Keys")
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
-    page.keyboard.press("g")
-    page.keyboard.press("d")
-    page.wait_for_url(re.compile(r"/$"))
+
+    def go_to_the_live_page():
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        return page.url
+
+    eventually(go_to_the_live_page, lambda url: url.endswith("/"), limit=30)
 
 
 def test_ranges_are_links_and_show_as_much(open_page, product, hold):
