@@ -252,7 +252,7 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
         Where there are fewer it is the first one.
         """
-        times = self.values_list("timestamp", flat=True)
+        times = self._by_id().values_list("timestamp", flat=True)
         highest = self.highest_id()
         if highest is None:
             return None

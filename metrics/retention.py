@@ -165,7 +165,7 @@ def _delete(run: Run, before: float, most: int) -> tuple[Run, bool]:
     began = time.monotonic()
     deleted = snapshots().delete_oldest(moment(before), rows)
     took = time.monotonic() - began
-    size = run.rows * 2 if took < WRITE_SECONDS / 2 else run.rows
+    size = run.rows * 3 // 2 if took < WRITE_SECONDS / 2 else run.rows
     size = size if took < WRITE_SECONDS else size // 2
     size = min(max(size, 20), MOST_ROWS[connection.vendor])
     return replace(run, rows=size, deleted=run.deleted + deleted), deleted < rows

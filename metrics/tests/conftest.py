@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from metrics import rollups
 from metrics.tests.processes import Processes, set_interval
 from perfwatch_site.tests.product import Product, Watched, browser, log_in
 
@@ -16,6 +17,12 @@ def installed(db):
     """What a new installation starts with: a transactional test may have emptied the tables."""
     write_defaults = import_module("metrics.migrations.0004_default_settings").write_defaults
     write_defaults(apps, SimpleNamespace(connection=connection))
+
+
+@pytest.fixture
+def cpu_alone(monkeypatch):
+    """Make roll-ups of one collector: enough to count by, and a ninth of the rows to write."""
+    monkeypatch.setattr(rollups, "COLLECTORS", ("cpu",))
 
 
 @pytest.fixture

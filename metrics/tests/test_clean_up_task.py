@@ -9,7 +9,7 @@ from metrics.models import ArchivePolicy, Config, MetricsSnapshot
 from metrics.tests.builders import stored
 from perfwatch_site.celery import app
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed", "cpu_alone")]
 
 
 @pytest.fixture(autouse=True)

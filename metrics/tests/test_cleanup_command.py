@@ -11,7 +11,7 @@ from metrics.management.commands import cleanup as command
 from metrics.models import ArchivePolicy, Config, MetricsSnapshot
 from metrics.tests.builders import stored
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed", "cpu_alone")]
 
 
 def cleanup(*arguments):

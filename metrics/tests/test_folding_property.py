@@ -86,7 +86,7 @@ def same(one, other):
             assert a is None or math.isclose(a, b, rel_tol=2e-6, abs_tol=1e-9), (key, a, b)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(seed=st.integers(0, 2**32))
 def test_folding_loses_nothing_that_roll_ups_and_answers_say(db, seed):
     chance = random.Random(seed)

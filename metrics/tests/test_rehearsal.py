@@ -11,7 +11,7 @@ from metrics.rehearsal import Resolution, rehearsal, resolutions
 from metrics.retention import Run
 from metrics.tests.builders import NOW, document
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed", "cpu_alone")]
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 

@@ -10,7 +10,7 @@ from metrics.models import ArchivePolicy, Config, MetricsSnapshot, Rollup
 from metrics.retention import Phase, Run
 from metrics.tests.builders import NOW, document, stored
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed", "cpu_alone")]
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 WEEK_OLD = NOW - 8 * DAY
 

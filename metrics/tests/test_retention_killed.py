@@ -19,7 +19,7 @@ from metrics.retention import Phase, Run
 from metrics.tests.builders import NOW, document
 from metrics.tests.processes import ROOT, Processes
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("cpu_alone")]
 DAY = timedelta(days=1)
 CLEAN = """
 import django; django.setup()
@@ -27,7 +27,7 @@ import sys
 from metrics import retention
 from metrics.archiving import Policy
 from metrics.tests.builders import NOW
-retention.READ_SECONDS, retention.BATCH = 0, 5
+retention.READ_SECONDS, retention.BATCH = 0, 15
 print("ready", flush=True)
 list(retention.whole_run(retention.Run(trusts_clock=True), Policy(), NOW))
 """
@@ -46,9 +46,13 @@ def sampled(start, count, seconds):
 
 
 def standing_for():
-    """How many samples the rows that are kept stand for, and the sum of their CPU usage."""
+    """How many samples the rows of 30 days stand for, and the sum of their CPU usage.
+
+    In one query: what a killed client had asked for, PostgreSQL may still be doing.
+    """
     count = total = 0
-    for data in MetricsSnapshot.objects.values_list("metric_data", flat=True):
+    rows = MetricsSnapshot.objects.filter(timestamp__gte=NOW - 30 * DAY)
+    for data in rows.values_list("metric_data", flat=True):
         n = data.get("downsampled", {"samples": 1})["samples"]
         count += n
         total += n * data["cpu"]["usage_percent"]
@@ -56,7 +60,7 @@ def standing_for():
 
 
 def test_kill_9_at_random_moments(tmp_path):
-    sampled(NOW - 8 * DAY, 600, 30)
+    sampled(NOW - 8 * DAY, 360, 30)
     young = standing_for()
     sampled(NOW - 31 * DAY, 50, 30)
     while rollups.step(NOW, rollups.LARGE):
@@ -72,21 +76,17 @@ def test_kill_9_at_random_moments(tmp_path):
             [sys.executable, "-c", CLEAN], cwd=ROOT, env=environment, stdout=subprocess.PIPE
         )
         process.stdout.readline()
-        if attempt < 3:
+        if attempt < 2:
             time.sleep(chance.uniform(0, 0.25))
             process.send_signal(signal.SIGKILL)
         ends.append(process.wait(60))
         process.stdout.close()
-        counted = standing_for()
-        assert (
-            counted[0] - MetricsSnapshot.objects.filter(timestamp__lt=NOW - 30 * DAY).count()
-            == (young[0])
-        )
+        assert standing_for() == young
         if ends[-1] == 0:
             break
     assert ends[-1] == 0
     assert standing_for() == young
-    assert MetricsSnapshot.objects.count() == 5
+    assert MetricsSnapshot.objects.count() == 3
     now = list(Rollup.objects.filter(resolution=3_600, start__gte=NOW - 14 * DAY))
     assert [row.data for row in now] == [data for data in hours if sum(data["n"]) >= 100]
 

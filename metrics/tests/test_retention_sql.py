@@ -20,7 +20,7 @@ from metrics.tests.test_specification_sql import (
     run,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed", "cpu_alone")]
 HOUR = timedelta(hours=1)
 
 
