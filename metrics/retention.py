@@ -293,11 +293,11 @@ def _trimmed(tier: Tier, before: int) -> bool:
     if count <= 0:
         return False
     at = moment(start)
-    found = chunk_rows().columns(tier.seconds, chunks.COLLECTORS, [], at, at + timedelta(seconds=1))
-    if not any(any(columns.header[0][:count]) for columns in found):
-        return False
-    old = chunk_rows().chunks(tier.seconds, at)
-    name = next(name for name, data in old.items() if any(data["n"][:count]))
-    buckets = Buckets(start, tier.seconds, count)
-    rollups.write(tier, start, {name: old[name]}, {name: buckets})
-    return True
+    ends = at, at + timedelta(seconds=1)
+    for name in chunks.COLLECTORS:
+        headers = chunk_rows().columns(tier.seconds, [name], [], *ends)
+        if any(any(chunks.column_of(columns.header[0])[:count]) for columns in headers):
+            old = chunk_rows().of_collectors([name]).chunks(tier.seconds, at)
+            rollups.write(tier, start, old, {name: Buckets(start, tier.seconds, count)})
+            return True
+    return False

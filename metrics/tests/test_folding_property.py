@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from metrics import retention, rollups
 from metrics.archiving import INTERVALS, Policy
+from metrics.buckets import opened
+from metrics.chunks import columns_of, header_of
 from metrics.history import history
 from metrics.models import Config, MetricsSnapshot, Rollup
 from metrics.retention import Run
@@ -41,15 +43,15 @@ def slots(least):
     """What the tiers of at least so many seconds say, but for the distance between documents."""
     found = {}
     for row in Rollup.objects.filter(resolution__gte=least):
-        columns = {
-            f"{name} {column}": values
-            for name, one in row.data["s"].items()
-            for column, values in one.items()
-        }
-        columns |= {"n": row.data["n"], "seconds": row.data["seconds"]}
+        header = header_of(row.data)
+        columns = {"n": header.n, "seconds": header.seconds}
+        for name, stored in row.data["s"].items():
+            one = columns_of(stored)
+            parts = {"last": one["last"]} if "last" in one else opened(one, header)._asdict()
+            columns |= {f"{name} {part}": values for part, values in parts.items()}
         for name, values in columns.items():
             for slot, value in enumerate(values):
-                if value:
+                if value and header.n[slot]:
                     found[row.resolution, row.collector, row.start, name, slot] = value
     return found
 

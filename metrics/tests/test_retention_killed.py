@@ -13,6 +13,7 @@ from django.db import connection
 
 from metrics import retention, rollups
 from metrics.archiving import Policy
+from metrics.chunks import header_of
 from metrics.lock import Held, only_one
 from metrics.models import MetricsSnapshot, Rollup
 from metrics.retention import Phase, Run
@@ -26,6 +27,7 @@ import django; django.setup()
 import sys
 from metrics import retention
 from metrics.archiving import Policy
+from metrics.chunks import header_of
 from metrics.tests.builders import NOW
 retention.READ_SECONDS, retention.BATCH = 0, 15
 print("ready", flush=True)
@@ -88,7 +90,7 @@ def test_kill_9_at_random_moments(tmp_path):
     assert standing_for() == young
     assert MetricsSnapshot.objects.count() == 3
     now = list(Rollup.objects.filter(resolution=3_600, start__gte=NOW - 14 * DAY))
-    assert [row.data for row in now] == [data for data in hours if sum(data["n"]) >= 100]
+    assert [row.data for row in now] == [data for data in hours if sum(header_of(data).n) >= 100]
 
 
 def test_two_steps_at_once_are_impossible_and_the_lock_goes_with_its_holder():
