@@ -287,10 +287,17 @@ customElements.define("history-range", class extends HTMLElement {
     address.searchParams.set("points", points);
     if (compare) address.searchParams.set("compare", compare);
     const response = await fetch(address, { signal, headers: { accept: "application/json" } });
-    if (response.status === 401) location.reload();
+    if (response.status === 401) this.logIn();
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.error);
     return answer;
+  }
+
+  // Every chart learns that the session ended; one reload, which leads to the login, is enough.
+  logIn() {
+    if (!this.leaves) location.reload();
+    this.leaves = true;
+    throw new DOMException("the session has ended", "AbortError");
   }
 
   points({ start, step, points, series, interval, samples, complete }, marks) {
