@@ -81,6 +81,7 @@ class Sampler:
             "timestamp": timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         }
         collect_ms = {}
+        self._occasion.readings.clear()
         for slot in self._slots:
             started = time.monotonic()
             data[slot.collector.name] = self._collect(slot)
@@ -136,7 +137,7 @@ class Sampler:
             if slot.read is None:
                 slot.read = collector.open(self._host, self._occasion)
             moment = time.monotonic()
-            reading = slot.read()
+            reading = self._occasion.readings[collector.name] = slot.read()
             before, before_moment = slot.before, slot.before_moment
             slot.before, slot.before_moment = reading, moment
             elapsed = None if before_moment is None else moment - before_moment

@@ -147,7 +147,9 @@ def as_drawn(field: Field, value: Any, data: Mapping[str, Any]) -> Any:
 
 def unit_of(field: Field) -> Unit:
     """Return the unit of what `as_drawn` returns."""
-    return Unit.PER_SECOND if field.kind is Kind.DELTA else field.unit
+    if field.kind is not Kind.DELTA:
+        return field.unit
+    return Unit.NONE if field.unit is Unit.SECONDS else Unit.PER_SECOND
 
 
 def _reader(series: str) -> Callable[[Mapping[str, Any]], Any]:

@@ -25,12 +25,14 @@ class NoData(Exception):
 class Occasion:
     """What a reader may ask about the sample that it reads for; the sampler keeps it current.
 
-    `features` are the settings of that name, `previous` is the last snapshot's document, `boot_id`
+    `features` are the settings of that name, `previous` is the last snapshot's document, `readings`
+    holds what the collectors before this one have read for the same sample, by name, `boot_id` is
     what the kernel drew at boot, if known.
     """
 
     features: Mapping[str, Json] = field(default_factory=dict)
     previous: Mapping[str, Json] = field(default_factory=dict)
+    readings: dict[str, Any] = field(default_factory=dict)
     boot_id: str | None = None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from metrics.kernel.files import KernelFile
+from metrics.kernel.files import KernelFile, read_once
 from metrics.kernel.host import Host
 
 
@@ -41,3 +42,21 @@ def online_cpus(host: Host) -> Callable[[], frozenset[int]]:
         return known[1]
 
     return read
+
+
+def counter_types(host: Host) -> dict[int, int]:
+    """The type of each CPU's counters, where CPUs differ (hybrid x86, big.LITTLE); else nothing.
+
+    Only the counters of CPUs have a file `cpus`; those of other parts of a chip do not.
+    """
+    found: dict[int, int] = {}
+    types: set[int] = set()
+    for file in sorted(Path(host.sys("bus/event_source/devices")).glob("*/cpus")):
+        number = read_once(str(file.with_name("type"))) or ""
+        try:
+            here = parse_cpus(read_once(str(file)) or "")
+            found |= dict.fromkeys(here, int(number))
+        except ValueError:
+            continue
+        types.add(int(number))
+    return found if len(types) > 1 else {}

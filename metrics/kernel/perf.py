@@ -7,17 +7,18 @@ import itertools
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from metrics.kernel.cpus import format_cpus
+from metrics.kernel.cpus import counter_types, format_cpus
 from metrics.kernel.files import read_once
 from metrics.kernel.host import Host
-from metrics.kernel.perf_call import open_event, why
-from metrics.kernel.perf_table import EVENTS, Event
+from metrics.kernel.perf_call import Why, open_event, why
+from metrics.kernel.perf_table import EVENTS, SOFTWARE, Event
 
 RETRY_SECONDS = 30.0
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_OF_ONE_CPU = (errno.ENODEV, errno.EBUSY, errno.ENOSPC)
 
 Key = tuple[int, str]  # CPU and group
 
@@ -39,7 +40,7 @@ class Counts(NamedTuple):
 
     cpus: frozenset[int]
     groups: dict[Key, GroupCount]
-    missing: dict[str, str]
+    missing: dict[str, Why]
 
 
 class _Group:
@@ -52,9 +53,9 @@ class _Group:
         self.names: list[str] = []
         self.descriptors: list[int] = []
 
-    def add(self, event: Event, cpu: int) -> None:
+    def add(self, event: Event, cpu: int, pmu: int) -> None:
         leader = self.descriptors[0] if self.descriptors else -1
-        self.descriptors.append(open_event(event, cpu, leader))
+        self.descriptors.append(open_event(event, cpu, leader, pmu))
         self.names.append(event.name)
         # nr, time_enabled, time_running, then a value for each event in the order of opening
         self._layout = struct.Struct(f"={3 + len(self.names)}Q")
@@ -103,7 +104,8 @@ class Counters:
         self._groups: dict[Key, _Group] = {}
         self._absent: dict[Key, float] = {}  # by the time to try again
         self._refused: dict[Event, dict[int, int]] = {}  # errno by CPU
-        self._missing: dict[str, str] = {}
+        self._missing: dict[str, Why] = {}
+        self._types: dict[int, int] = {}
 
     def read(self, cpus: frozenset[int]) -> Counts:
         """The counts of these CPUs, as far as they can be counted. Raises no OSError."""
@@ -137,30 +139,59 @@ class Counters:
             for cpu in numbers.keys() - cpus:
                 del numbers[cpu]
         self._cpus = cpus
+        self._types = counter_types(self._host)
         self._explain()
 
-    def _open(self, keys: Iterable[Key], now: float) -> None:
-        tried = False
+    def _open(self, keys: Sequence[Key], now: float) -> None:
+        if not keys:
+            return
+        denied: dict[tuple[Event, int], int] = {}
         for cpu, name in keys:
-            tried = True
             group = _Group()
-            for event in self._events[name]:
+            pmu = self._types.get(cpu, 0)
+            for event in tuple(self._events[name]):
                 refused = self._refused.setdefault(event, {})
                 refused.pop(cpu, None)
-                try:
-                    group.add(event, cpu)
-                except OSError as error:
-                    refused[cpu] = error.errno or 0
-                    if error.errno in _TOO_MANY:
-                        self._give_all_back(now)
-                        return
+                number = denied.get((event, pmu)) or self._added(group, event, cpu, pmu)
+                if number in _TOO_MANY:
+                    self._give_all_back(now)
+                    return
+                if number == errno.EINVAL and group.names and self._apart(event):
+                    continue
+                if number:
+                    refused[cpu] = number
+                    if number not in _OF_ONE_CPU:
+                        denied[event, pmu] = number  # by all CPUs of the type
             if group.names:
                 self._groups[cpu, name] = group
                 del self._absent[cpu, name]
             else:
                 self._absent[cpu, name] = now + RETRY_SECONDS
-        if tried:
-            self._explain()
+        self._explain()
+
+    def _added(self, group: _Group, event: Event, cpu: int, pmu: int) -> int:
+        """The errno that kept the event out of the group, 0 when it is in."""
+        try:
+            group.add(event, cpu, pmu)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def _apart(self, event: Event) -> bool:
+        """Gives an event a group of its own from the next reading on: together they do not fit."""
+        together = self._events[event.group]
+        if event not in together or len(together) < 2:
+            return False
+        together.remove(event)
+        self._events[event.name] = [event]
+        for cpu in self._cpus:
+            self._absent[cpu, event.name] = 0.0
+            group = self._groups.get((cpu, event.group))
+            if group and event.name in group.names:
+                # Of CPUs of another type, which had room for it.
+                del self._groups[cpu, event.group]
+                self._absent[cpu, event.group] = 0.0
+        return True
 
     def _give_all_back(self, now: float) -> None:
         """The rest of the program needs descriptors more than this does."""
@@ -179,8 +210,15 @@ class Counters:
         if not refused:
             return
         paranoid = read_once(self._host.proc("sys/kernel/perf_event_paranoid"))
+        counted = {name for group in self._groups.values() for name in group.names}
+        has_counters = any(
+            event.name in counted and event.type != SOFTWARE
+            for events in self._events.values()
+            for event in events
+        )
         for event, numbers in refused.items():
-            reason = why(event, next(iter(numbers.values())), paranoid)
+            number = next(iter(numbers.values()))
+            reason = why(event, number, paranoid, others_work=has_counters)
             if len(numbers) < len(self._cpus):
-                reason = f"On CPUs {format_cpus(numbers)}: {reason}"
+                reason = Why(*(f"On CPUs {format_cpus(numbers)}: {text}" for text in reason))
             self._missing[event.name] = reason

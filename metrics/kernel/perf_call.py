@@ -10,8 +10,9 @@ import platform
 import resource
 import struct
 import sys
+from typing import NamedTuple
 
-from metrics.kernel.perf_table import HARDWARE, HW_CACHE, Event
+from metrics.kernel.perf_table import SOFTWARE, Event
 
 _NUMBERS = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "ppc64le": 319, "s390x": 331}
 # perf_event_attr of the first kernel that had it: type, size, config, sample_period, sample_type,
@@ -21,30 +22,53 @@ _TOTAL_TIME_ENABLED, _TOTAL_TIME_RUNNING, _GROUP = 1 << 0, 1 << 1, 1 << 3
 _READ_FORMAT = _TOTAL_TIME_ENABLED | _TOTAL_TIME_RUNNING | _GROUP
 _EXCLUDE_KERNEL, _EXCLUDE_HYPERVISOR = 5, 6
 _CLOSE_ON_EXEC = 1 << 3
+_PMU_TYPE_SHIFT = 32  # PERF_PMU_TYPE_SHIFT of linux/perf_event.h
 
-_NO_COUNTER = (
-    "This machine shows no such hardware counter: a virtual machine needs a virtual PMU, which "
-    "its host can switch on."
+
+class Why(NamedTuple):
+    """Why an event is not counted: in a few words, and in a sentence with the remedy."""
+
+    words: str
+    sentence: str
+
+
+_NO_PMU = Why(
+    "no PMU",
+    "This machine shows no hardware counters: a virtual machine needs a virtual PMU, which its "
+    "host can switch on.",
 )
-_NO_EVENT = "This kernel does not know the event."
-_FORBIDDEN = (
+_NO_COUNTER = Why("not on this CPU", "This CPU has no counter for some of the events.")
+_NO_EVENT = Why("not in this kernel", "This kernel does not know some of the events.")
+_CONTAINER = Why(
+    "forbidden",
+    "perf_event_open is forbidden here, as containers do: "
+    "allow it in the seccomp profile and add the capability PERFMON.",
+)
+_FORBIDDEN = Why(
+    "not permitted",
     "Counting the whole machine is not permitted: give the sampler the capability PERFMON, or set "
-    "kernel.perf_event_paranoid to 0 (it is {paranoid})."
+    "kernel.perf_event_paranoid to 0 (it is {paranoid}).",
 )
-_TOO_FEW_DESCRIPTORS = (
+_TOO_FEW_DESCRIPTORS = Why(
+    "too few file descriptors",
     "There are too few file descriptors: raise the limit (ulimit -n, LimitNOFILE=) or select "
-    "fewer CPUs."
+    "fewer CPUs.",
 )
-_TAKEN = "Another program holds the counters: stop it, or wait until it ends."
+_TAKEN = Why(
+    "counters taken", "Another program holds the counters: stop it, or wait until it ends."
+)
 _REASONS = {
-    errno.ENOSYS: "This kernel has no perf_event_open: it was built without CONFIG_PERF_EVENTS.",
+    errno.ENOSYS: Why(
+        "no perf_event_open",
+        "This kernel has no perf_event_open: it was built without CONFIG_PERF_EVENTS.",
+    ),
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
     errno.EMFILE: _TOO_FEW_DESCRIPTORS,
     errno.ENFILE: _TOO_FEW_DESCRIPTORS,
     errno.EBUSY: _TAKEN,
     errno.ENOSPC: _TAKEN,
-    errno.ENODEV: "The CPU is not online.",
+    errno.ENODEV: Why("CPU offline", "The CPU is not online."),
     errno.ENOENT: _NO_EVENT,
 }
 
@@ -77,9 +101,21 @@ def system_call(attr: bytes, pid: int, cpu: int, leader: int) -> int:
     return descriptor
 
 
-def open_event(event: Event, cpu: int, leader: int = -1) -> int:
-    """Counts the event on one CPU, whoever runs there, in the group of `leader`."""
-    attr = _attr(event, 0)
+def open_event(event: Event, cpu: int, leader: int = -1, pmu: int = 0) -> int:
+    """Counts the event on one CPU, whoever runs there, in the group of `leader`.
+
+    `pmu` is the type of that CPU's counters on a machine that has CPUs of several types.
+    """
+    try:
+        return _opened(_attr(event, 0, pmu), cpu, leader)
+    except OSError as error:
+        # Kernels that do not know types of counters in events of all CPUs find the right one.
+        if not pmu or error.errno not in (errno.ENOENT, errno.EINVAL):
+            raise
+    return _opened(_attr(event, 0), cpu, leader)
+
+
+def _opened(attr: bytes, cpu: int, leader: int) -> int:
     try:
         return system_call(attr, -1, cpu, leader)
     except OSError as error:
@@ -88,24 +124,23 @@ def open_event(event: Event, cpu: int, leader: int = -1) -> int:
     return system_call(attr, -1, cpu, leader)
 
 
-def why(event: Event, number: int, paranoid: str | None) -> str:
+def why(event: Event, number: int, paranoid: str | None, *, others_work: bool = False) -> Why:
     """What keeps `event` from being counted, and the remedy, where opening it gave errno `number`.
 
     The process asks for its own events once more: whether that works tells a machine that cannot
-    from a permission that is missing.
+    from a permission that is missing. `others_work` tells that the machine has such counters.
     """
     own = _errno_of_own(event)
     if number != errno.ENOSYS and own == errno.EPERM:
-        return (
-            "perf_event_open is forbidden here, as containers do: "
-            "allow it in the seccomp profile and add the capability PERFMON."
-        )
-    if own in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
-        return _NO_COUNTER if event.type in (HARDWARE, HW_CACHE) else _NO_EVENT
-    reason = _REASONS.get(number) or (
-        f"The kernel refuses it: {errno.errorcode.get(number, number)}, {os.strerror(number)}."
-    )
-    return reason.format(paranoid=paranoid or "unknown")
+        return _CONTAINER
+    if own in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL):
+        if event.type == SOFTWARE:
+            return _NO_EVENT
+        return _NO_COUNTER if others_work else _NO_PMU
+    if reason := _REASONS.get(number):
+        return Why(reason.words, reason.sentence.format(paranoid=paranoid or "unknown"))
+    name = errno.errorcode.get(number, str(number))
+    return Why(name, f"The kernel refuses it: {name}, {os.strerror(number)}.")
 
 
 def _errno_of_own(event: Event) -> int | None:
@@ -117,8 +152,9 @@ def _errno_of_own(event: Event) -> int | None:
     return None
 
 
-def _attr(event: Event, flags: int) -> bytes:
-    return _ATTR.pack(event.type, _ATTR.size, event.config, 0, 0, _READ_FORMAT, flags, 0, 0, 0)
+def _attr(event: Event, flags: int, pmu: int = 0) -> bytes:
+    config = event.config | (pmu << _PMU_TYPE_SHIFT if event.type != SOFTWARE else 0)
+    return _ATTR.pack(event.type, _ATTR.size, config, 0, 0, _READ_FORMAT, flags, 0, 0, 0)
 
 
 def _raise_limit() -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from metrics.kernel.files import KernelFile
@@ -13,6 +14,7 @@ Reader = Callable[[], Value]
 
 SECTOR_BYTES = 512  # in /proc/diskstats, whatever the device says (Documentation/block/stat.rst)
 _CPU_COLUMNS = 10
+_IDLE, _IOWAIT = 3, 4
 
 
 class Stat(NamedTuple):
@@ -25,6 +27,16 @@ class Stat(NamedTuple):
     forks: int | None
     running: int | None
     blocked: int | None
+
+
+def busy_seconds(stat: Stat, cpus: Collection[int]) -> dict[int, float]:
+    """For each of these CPUs that is online the seconds since boot that it was not idle."""
+    hertz = os.sysconf("SC_CLK_TCK")
+    return {
+        cpu: (sum(ticks[:8]) - ticks[_IDLE] - ticks[_IOWAIT]) / hertz
+        for cpu, ticks in stat.cores.items()
+        if cpu in cpus
+    }
 
 
 class InterfaceCounters(NamedTuple):

@@ -67,7 +67,7 @@ class TestDeclaration:
 
     def test_the_name_says_the_unit(self, field):
         if field.path.endswith("_per_sec"):
-            assert field.kind is Kind.RATE
+            assert field.kind in {Kind.RATE, Kind.RATIO}
             assert field.unit.endswith("/s")
         if field.path.endswith("percent"):
             assert field.unit == "%"
