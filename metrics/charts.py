@@ -45,7 +45,8 @@ class Chart:
 
     `maximum` is a number or the series that holds it; None lets the data decide. `needs` is a
     series without which there is nothing to draw: no number, or 0 of it. A `strip` has a row for
-    each device, the darker the higher, instead of lines.
+    each device, the darker the higher up to `maximum`, instead of lines. `certainty` is a series
+    in percent: where it is below half, the lines are an estimate and look like one.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Chart:
     devices: Devices | None = None
     needs: str = ""
     strip: bool = False
+    certainty: str = ""
 
 
 CORES = Devices("core", "CPUs", ("cpu.per_core.*",))
@@ -81,6 +83,12 @@ def _per_disk(key: str, title: str, *leaves: str, maximum: float | None = None) 
     labels = {1: "read", -1: "written"} if len(leaves) > 1 else {1: ""}
     lines = tuple(Line(f"disk.devices.*.{leaf}", labels[s], sign=s) for leaf, s in signs.items())
     return Chart(key, title, "Disk", lines, maximum=maximum, devices=DISKS)
+
+
+def _counted(key: str, title: str, *lines: Line, needs: str = "perf_events.ipc") -> Chart:
+    """Lines of the CPUs' own counters, which are an estimate where they had to share them."""
+    certainty = "perf_events.running_percent"
+    return Chart(key, title, "Counters", lines, needs=needs, certainty=certainty)
 
 
 CHARTS: tuple[Chart, ...] = (
@@ -346,6 +354,70 @@ CHARTS: tuple[Chart, ...] = (
             Line("memory_bandwidth.compact_stall_per_sec", "compaction stalls", "purple"),
             Line("memory_bandwidth.oom_kills_per_sec", "OOM kills", "rose"),
         ),
+    ),
+    _counted(
+        "ipc",
+        "Instructions per cycle",
+        Line("perf_events.ipc", "IPC", "blue", filled=True),
+    ),
+    Chart(
+        "ipc-cores",
+        "Instructions per cycle, CPU by CPU",
+        "Counters",
+        (Line("perf_events.per_cpu.*.ipc", "", "blue"),),
+        maximum=3.0,
+        devices=CORES,
+        needs="perf_events.ipc",
+        strip=True,
+    ),
+    _counted(
+        "misses",
+        "Misses per thousand instructions",
+        Line("perf_events.cache_misses_per_kilo_instruction", "last cache level", "vermillion"),
+        Line("perf_events.branch_misses_per_kilo_instruction", "branches", "purple"),
+    ),
+    _counted(
+        "miss-shares",
+        "Share of accesses that miss",
+        Line("perf_events.cache_miss_percent", "cache", "vermillion"),
+        Line("perf_events.l1d_load_miss_percent", "L1 loads", "sky"),
+        Line("perf_events.llc_load_miss_percent", "last level loads", "amber"),
+        Line("perf_events.dtlb_load_miss_percent", "data TLB", "green"),
+        Line("perf_events.branch_miss_percent", "branches", "purple"),
+        needs="perf_events.cache_references",
+    ),
+    _counted(
+        "tlb",
+        "TLB misses",
+        Line("perf_events.dtlb_load_misses", "data", "green"),
+        Line("perf_events.itlb_load_misses", "instructions", "purple"),
+        needs="perf_events.dtlb_load_misses",
+    ),
+    _counted(
+        "stalls",
+        "Stalled cycles",
+        Line("perf_events.stalled_backend_percent", "waiting for data or units", "vermillion"),
+        Line("perf_events.stalled_frontend_percent", "waiting for instructions", "sky"),
+        needs="perf_events.stalled_cycles_frontend",
+    ),
+    _counted(
+        "instructions",
+        "Instructions",
+        Line("perf_events.instructions_per_sec", "completed", "blue", filled=True),
+    ),
+    _counted(
+        "effective-frequency",
+        "Frequency while busy",
+        Line("perf_events.effective_ghz", "mean", "green"),
+        needs="perf_events.effective_ghz",
+    ),
+    Chart(
+        "counted",
+        "Time that was counted",
+        "Counters",
+        (Line("perf_events.running_percent", "of the events with least", "grey", filled=True),),
+        maximum=100.0,
+        needs="perf_events.ipc",
     ),
     Chart(
         "perf-switches",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from metrics.charts import CHARTS, COLOURS, DEVICES, MOST_LINES, Chart, Devices, Line
 from metrics.collectors import devices, lookup
@@ -29,6 +29,13 @@ class Choice:
     def offered(self) -> list[str]:
         """All that can be chosen: also one that was asked for and is gone."""
         return list(dict.fromkeys([*self.known, *self.drawn]))
+
+
+class Absence(NamedTuple):
+    """Charts that are not shown, for one reason."""
+
+    charts: list[Chart]
+    reason: str
 
 
 def most_drawn(kind: Devices) -> int:
@@ -106,6 +113,7 @@ def described(chart: Chart, lines: Iterable[Line], newest: Mapping[str, Any]) ->
         "drawing": {
             "stacked": chart.stacked,
             "maximum": maximum_of(chart, newest),
+            "certainty": chart.certainty,
             "scale": asdict(SCALES[unit_of(fields[0])]),
         },
     }
@@ -129,8 +137,16 @@ def why_not(chart: Chart, newest: Mapping[str, Any]) -> str:
     status = lookup(newest, f"sampler.status.{chart.needs.partition('.')[0]}")
     field: Field = declared(chart.needs)
     if status not in (None, "ok") or lookup(newest, f"{chart.needs.partition('.')[0]}.reason"):
-        return missing(chart.needs, newest)
+        return missing(chart.needs, newest).rstrip(".")
     return f"this host has none ({field.source})"
+
+
+def absences(charts: Iterable[Chart], newest: Mapping[str, Any]) -> list[Absence]:
+    """Return the charts that have nothing to draw by the reason, which often is that of many."""
+    found: dict[str, list[Chart]] = {}
+    for chart in charts:
+        found.setdefault(why_not(chart, newest), []).append(chart)
+    return [Absence(charts, reason) for reason, charts in found.items()]
 
 
 def kinds(*, strips: bool) -> list[Devices]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from metrics.charts import CHARTS, DEVICES, GROUPS, Chart, Devices
 from metrics.collectors.fields import Unit
 from metrics.comparison import Change, changes
-from metrics.drawing import Choice, described, is_there, lines_of, most_drawn, why_not
+from metrics.drawing import Choice, absences, described, is_there, lines_of, most_drawn
 from metrics.formats import NOT_AVAILABLE, Text, duration, text_of
 from metrics.history import Line as HistoryLine
 from metrics.history import history, series_names
@@ -139,11 +139,9 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
                     for kind in DEVICES
                     if any(chart.group == group and chart.devices is kind for chart in wanted)
                 ],
-                "absent": [
-                    (chart.title, why_not(chart, data), chart.key)
-                    for chart in wanted
-                    if chart not in there and chart.group == group
-                ],
+                "absent": absences(
+                    (c for c in wanted if c not in there and c.group == group), data
+                ),
             }
             for group in GROUPS
             if any(chart.group == group for chart in wanted)

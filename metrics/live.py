@@ -13,6 +13,7 @@ from metrics.collectors import devices, lookup
 from metrics.columns import CompactEncoder
 from metrics.drawing import (
     Choice,
+    absences,
     active,
     choose,
     described,
@@ -20,7 +21,6 @@ from metrics.drawing import (
     kinds,
     lines_of,
     most_drawn,
-    why_not,
 )
 from metrics.freshness import State, freshness
 from metrics.querysets import Row, Rows, SnapshotQuerySet
@@ -116,9 +116,7 @@ def page(rows: SnapshotQuerySet, view: View, now: datetime) -> dict[str, Any]:
                     for kind, choice in zip(KINDS, choices.values(), strict=True)
                     if any(chart.group == group and chart.devices is kind for chart in CHARTS)
                 ],
-                "absent": [
-                    (chart.title, why_not(chart, data)) for chart in absent if chart.group == group
-                ]
+                "absent": absences((c for c in absent if c.group == group), data)
                 if newest.rows
                 else [],
             }

@@ -99,7 +99,8 @@ TILES: tuple[Tile, ...] = (
         "perf",
         "Instructions per cycle",
         (("", "perf_events.ipc"),),
-        "cache misses {perf_events.cache_miss_percent}",
+        "cache misses {perf_events.cache_miss_percent};"
+        " counted\N{NO-BREAK SPACE}{perf_events.running_percent} of the time",
         instead=Tile(
             "perf",
             "Context switches",

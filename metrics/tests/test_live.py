@@ -298,7 +298,7 @@ def test_a_device_that_comes_loads_the_page_again_where_there_is_room(viewer_cli
 def test_a_chart_without_data_is_left_out_with_the_reason_until_there_is_some(viewer_client):
     first = stored(now() - timedelta(seconds=5))
     response = viewer_client.get("/")
-    assert "<b>Temperature</b> not shown: this host has none (/sys/class/hwmon" in response.text
+    assert "<b>Temperature</b>. This host has none (/sys/class/hwmon" in response.text
     assert "temperature" in asked_by(response)["absent"]
     stored(now(), cpu__temperature_celsius=40.0)
     assert poll(viewer_client, first.id, **asked_by(response)).headers.get("HX-Refresh") == "true"
@@ -307,7 +307,21 @@ def test_a_chart_without_data_is_left_out_with_the_reason_until_there_is_some(vi
 def test_the_reason_why_nothing_is_counted_stands_on_the_page(viewer_client):
     stored(now(), perf_events__reason="The kernel forbids it: set perf_event_paranoid to 0.")
     text = viewer_client.get("/").text
-    assert "<b>Scheduling events</b> not shown: The kernel forbids it" in text
+    assert "<b>Fault events</b>. The kernel forbids it: set perf_event_paranoid to 0.</p>" in text
+    assert text.count("The kernel forbids it: set perf_event_paranoid to 0.</p>") == 2  # and a tile
+
+
+def test_where_counters_count_each_has_its_chart_and_each_cpu_its_row(viewer_client):
+    each = {"0": {"cycles": 9, "instructions": 18, "ipc": 2.0}, "1": {"ipc": None}}
+    stored(now(), perf_events__ipc=1.5, perf_events__running_percent=40, perf_events__per_cpu=each)
+    response = viewer_client.get("/")
+    assert '<core-strip series="perf_events.per_cpu.*.ipc" maximum="3.0" unit="">' in response.text
+    series = points_of(response)["series"]
+    assert series["perf_events.ipc"] == [1.5]
+    assert series["perf_events.per_cpu.0.ipc"] == [2]
+    assert series["perf_events.per_cpu.1.ipc"] == [None]
+    assert series["perf_events.running_percent"] == [40]
+    assert "counted\N{NO-BREAK SPACE}40\N{NO-BREAK SPACE}% of the time" in response.text
 
 
 def test_cpus_are_drawn_as_many_as_the_newest_sample_has(viewer_client):

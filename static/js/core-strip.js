@@ -1,6 +1,7 @@
-// A strip with a row for each CPU, the darker the busier: `<core-strip series="cpu.per_core.*">`.
+// A strip with a row for each CPU, the darker the higher up to `maximum`:
+// `<core-strip series="cpu.per_core.*" maximum="100" unit="%">`.
 //
-// Takes the same points and follows the same crosshair as <time-chart>; its legend names the busiest.
+// Takes the same points and follows the same crosshair as <time-chart>; its legend names the highest.
 // On the history page `data-names` are the series to ask for.
 "use strict";
 
@@ -11,7 +12,9 @@ customElements.define("core-strip", class extends HTMLElement {
   static named = 6;
 
   connectedCallback() {
-    this.path = this.getAttribute("series").replace("*", "");
+    [this.prefix, this.suffix] = this.getAttribute("series").split("*");
+    this.maximum = Number(this.getAttribute("maximum"));
+    this.unit = this.getAttribute("unit");
     this.canvas = this.querySelector("canvas");
     this.plot = this.querySelector(".plot");
     this.legend = this.querySelector(".legend");
@@ -95,9 +98,13 @@ customElements.define("core-strip", class extends HTMLElement {
   // [number of the CPU, its values], in their order.
   get cores() {
     return Object.entries(this.points.series)
-      .filter(([name]) => name.startsWith(this.path))
-      .map(([name, values]) => [Number(name.slice(this.path.length)), values])
+      .filter(([name]) => name.startsWith(this.prefix) && name.endsWith(this.suffix))
+      .map(([name, values]) => [Number(name.slice(this.prefix.length, name.length - this.suffix.length)), values])
       .sort(([one], [other]) => one - other);
+  }
+
+  text(value) {
+    return this.unit ? `${Math.round(value)}\u00a0${this.unit}` : value.toFixed(2);
   }
 
   x(time) {
@@ -151,7 +158,7 @@ customElements.define("core-strip", class extends HTMLElement {
       for (let at = 0; at < times.length; at++) {
         const value = values[at] ?? null;
         // Even an idle CPU that was measured differs from one that was not.
-        if (value !== null) pixels[place * times.length + at] = ((15 + 2.4 * Math.min(100, value)) << 24) | little;
+        if (value !== null) pixels[place * times.length + at] = ((15 + 240 * Math.min(1, value / this.maximum)) << 24) | little;
       }
     });
     const source = (this.source ??= document.createElement("canvas"));
@@ -188,7 +195,7 @@ customElements.define("core-strip", class extends HTMLElement {
     const known = this.cores.filter(([, values]) => (values[index] ?? null) !== null);
     const busiest = known.sort(([, one], [, other]) => other[index] - one[index]).slice(0, this.constructor.named);
     this.legend.textContent = busiest.length
-      ? busiest.map(([number, values]) => `CPU\u00a0${number}\u00a0${Math.round(values[index])}\u00a0%`).join("   ")
+      ? busiest.map(([number, values]) => `CPU\u00a0${number}\u00a0${this.text(values[index])}`).join("   ")
       : times.length ? "—" : "No samples in this range";
     this.crosshair.hidden = time === null || !times.length || times[index] < from || times[index] > to;
     if (this.crosshair.hidden) return;

@@ -194,7 +194,8 @@
     }
 
     get names() {
-      return this.lines.map((line) => line.series);
+      const names = this.lines.map((line) => line.series);
+      return this.about.certainty ? [...names, this.about.certainty] : names;
     }
 
     fail(message) {
@@ -239,6 +240,7 @@
         chart.data.datasets[place + 2].data = this.column(line, points.high[line.series], values);
       });
       if (compared) this.compare(chart);
+      if (this.about.certainty) this.querySelector(".estimated").hidden = !points.times.some((_, at) => this.isEstimate(at));
       // A line of one point is none. In the mode "none" Chart.js keeps the radius that it had.
       const alone = points.times.length === 1;
       const mode = alone || this.alone ? undefined : "none";
@@ -251,6 +253,12 @@
       this.sayNothing();
       this.point(this.time ?? null);
       this.tabulate();
+    }
+
+    // Counted for less than half of the time.
+    isEstimate(index) {
+      const certainty = this.points.series[this.about.certainty]?.[index] ?? null;
+      return certainty !== null && certainty < 50;
     }
 
     tabulate() {
@@ -378,6 +386,7 @@
           borderWidth: stacked ? 1 : 1.5,
           borderDash: line.dashed ? [5, 3] : [],
         };
+        if (this.about.certainty) drawn.segment = { borderDash: ({ p1DataIndex }) => (this.isEstimate(p1DataIndex) ? [1, 3] : undefined) };
         if (!this.banded) return [drawn];
         const edge = { data: [], borderWidth: 0, backgroundColor: `${colour}33`, fill: false };
         return [drawn, edge, { ...edge, fill: "-1" }];
