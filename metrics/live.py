@@ -8,7 +8,7 @@ from django.utils.html import json_script
 from django.utils.safestring import SafeString
 
 from metrics import formats
-from metrics.charts import CHARTS, GROUPS
+from metrics.charts import CHARTS, GROUPS, Chart
 from metrics.collectors import devices, lookup
 from metrics.columns import CompactEncoder
 from metrics.drawing import (
@@ -79,7 +79,8 @@ def news(rows: SnapshotQuerySet, view: View, cursor: int, now: datetime) -> dict
         return None
     next_cursor = by_id[-1].id if by_id else 0
     choices = {kind.key: Choice(kind, (), tuple(view.devices[kind.key])) for kind in KINDS}
-    drawn = _drawn(points, _series(choices, newest), now, previous)
+    charts = [chart for chart in CHARTS if chart.key not in view.absent]
+    drawn = _drawn(points, _series(charts, choices, newest), now, previous)
     return _fragment(newest, now, view) | {
         "cursor": next_cursor,
         "poll": True,
@@ -96,7 +97,8 @@ def page(rows: SnapshotQuerySet, view: View, now: datetime) -> dict[str, Any]:
     choices = {kind.key: choose(kind, documents, view.devices[kind.key]) for kind in KINDS}
     there = [chart for chart in CHARTS if is_there(chart, documents)]
     absent = [chart for chart in CHARTS if chart not in there]
-    drawn = thinned(_drawn(points, _series(choices, newest), now), MOST_DRAWN, _banded(choices))
+    drawn = _drawn(points, _series(there, choices, newest), now)
+    drawn = thinned(drawn, MOST_DRAWN, _banded(there, choices))
     return _fragment(newest, now, view) | {
         "cursor": newest.rows[0].id if newest.rows else 0,
         "points": _script(drawn | _times(newest, view, now)),
@@ -152,31 +154,32 @@ def _has_rates(data: Mapping[str, Any]) -> bool:
     return lookup(data, "cpu.usage_percent") is not None
 
 
-def _series(choices: Mapping[str, Choice], newest: Rows) -> list[str]:
-    """Return the series of all charts and tiles, each once."""
+def _series(charts: Sequence[Chart], choices: Mapping[str, Choice], newest: Rows) -> list[str]:
+    """Return the series of the charts and of all tiles, each once."""
     data = newest.rows[0].data if newest.rows else {}
     lines = [
         line.series
-        for chart in CHARTS
+        for chart in charts
         for line in ([] if chart.strip else lines_of(chart, choices))
     ]
     rows_of_strips = [
         line.series.replace("*", name)
-        for chart in CHARTS
+        for chart in charts
         if chart.strip
         for line in chart.lines
         for name in devices(data, declared(line.series))
     ]
+    certainties = [chart.certainty for chart in charts if chart.certainty]
     tiles = [
         path for tile in TILES for one in (tile, tile.instead) if one for _, path in one.fields
     ]
-    return list(dict.fromkeys([*lines, *rows_of_strips, *tiles]))
+    return list(dict.fromkeys([*lines, *rows_of_strips, *certainties, *tiles]))
 
 
-def _banded(choices: Mapping[str, Choice]) -> set[str]:
+def _banded(charts: Sequence[Chart], choices: Mapping[str, Choice]) -> set[str]:
     """Return the series of which charts show how far they went: lines, but not stacks."""
-    charts = [chart for chart in CHARTS if not chart.stacked and not chart.strip]
-    return {line.series for chart in charts for line in lines_of(chart, choices)}
+    lines = [chart for chart in charts if not chart.stacked and not chart.strip]
+    return {line.series for chart in lines for line in lines_of(chart, choices)}
 
 
 def _drawn(

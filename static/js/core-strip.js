@@ -12,7 +12,7 @@ customElements.define("core-strip", class extends HTMLElement {
   static named = 6;
 
   connectedCallback() {
-    [this.prefix, this.suffix] = this.getAttribute("series").split("*");
+    [this.head, this.tail] = this.getAttribute("series").split("*");
     this.maximum = Number(this.getAttribute("maximum"));
     this.unit = this.getAttribute("unit");
     this.canvas = this.querySelector("canvas");
@@ -98,8 +98,8 @@ customElements.define("core-strip", class extends HTMLElement {
   // [number of the CPU, its values], in their order.
   get cores() {
     return Object.entries(this.points.series)
-      .filter(([name]) => name.startsWith(this.prefix) && name.endsWith(this.suffix))
-      .map(([name, values]) => [Number(name.slice(this.prefix.length, name.length - this.suffix.length)), values])
+      .filter(([name]) => name.startsWith(this.head) && name.endsWith(this.tail))
+      .map(([name, values]) => [Number(name.slice(this.head.length, name.length - this.tail.length)), values])
       .sort(([one], [other]) => one - other);
   }
 
