@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from metrics.charts import CHARTS, DEVICES, GROUPS, Chart, Devices
+from metrics.collectors import lookup
 from metrics.collectors.fields import Unit
 from metrics.comparison import Change, changes
 from metrics.drawing import Choice, absences, described, is_there, lines_of, most_drawn
@@ -14,6 +15,7 @@ from metrics.history import history, series_names
 from metrics.models import ArchivePolicy
 from metrics.querysets import Look, snapshots
 from metrics.series import milliseconds, natural
+from metrics.verdict import FIELDS, Verdict, verdict
 
 DAY = 86_400
 PRESETS = {
@@ -33,6 +35,7 @@ MOST_STRIPS = 64
 """Rows of a strip that are drawn when nobody chose any."""
 
 RANK_POINTS = 100
+VERDICT_POINTS = 60
 COMPARED_POINTS = 300
 REMARKABLE = 6.0
 """Of hundreds of series that did not change, the highest score by chance is 4 or 5."""
@@ -147,7 +150,17 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
             if any(chart.group == group for chart in wanted)
         ],
         "tables": _tables(there, choices, start, end, now) if asked["tables"] else [],
+        "verdict": verdict_of(start, end, now) if asked["tables"] else None,
     }
+
+
+def verdict_of(start: datetime, end: datetime, now: datetime) -> Verdict:
+    """Return what the CPUs did in a stretch, by the means of all of its samples."""
+    found = history(FIELDS, start, end, VERDICT_POINTS, now)
+    means = {line.name: line.statistics.mean for line in found.lines}
+    newest = snapshots().latest_documents(1)
+    reason = lookup(newest[0], "perf_events.reason") if newest else None
+    return verdict(means.get, reason or "")
 
 
 def titles(asked: Mapping[str, Any], now: datetime) -> dict[str, str]:

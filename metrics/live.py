@@ -26,6 +26,7 @@ from metrics.freshness import State, freshness
 from metrics.querysets import Row, Rows, SnapshotQuerySet
 from metrics.series import Point, columns, declared, marks, milliseconds, thinned
 from metrics.tiles import TILES, read_tile, summary, worst
+from metrics.verdict import verdict
 
 MOST_POINTS = 500
 """Rows that one poll brings at most; the next poll brings the rest."""
@@ -139,6 +140,11 @@ def _fragment(newest: Rows, now: datetime, view: View) -> dict[str, Any]:
         "readings": readings,
         "summary": summary(readings) if fresh.state is State.LIVE else "",
         "level": worst(readings),
+        "verdict": verdict(
+            lambda path: lookup(data, path), lookup(data, "perf_events.reason") or ""
+        )
+        if fresh.state is State.LIVE
+        else None,
         "fresh": fresh,
         "first": first,
         "age": formats.duration(fresh.age),

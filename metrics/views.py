@@ -10,8 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
+from metrics import guide, live
 from metrics import history_page as past
-from metrics import live
 from metrics.forms import (
     LIVE_RANGES,
     REFRESHES,
@@ -89,6 +89,22 @@ def history_changes(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     asked = validated(HistoryForm, request.GET, now=now)
     return render(request, "_changes.html", {"rows": past.compared(asked, now)})
+
+
+@never_cache
+@require_safe
+def history_verdict(request: HttpRequest) -> HttpResponse:
+    """Say what the CPUs did in a stretch of time."""
+    now = timezone.now()
+    asked = validated(HistoryForm, request.GET, now=now)
+    found = past.verdict_of(asked["from"], asked["to"], now)
+    return render(request, "_verdict.html", {"verdict": found})
+
+
+@require_safe
+def counters(request: HttpRequest) -> HttpResponse:
+    """Show what the counters and the verdicts mean."""
+    return render(request, "counters.html", {"guide": guide.counters()})
 
 
 def _view(asked: dict[str, Any]) -> live.View:

@@ -210,3 +210,40 @@ def test_a_reboot_that_left_the_point_empty_is_seen_by_the_next_sample(viewer_cl
 )
 def test_a_wrong_moment_is_a_400(viewer_client, asked):
     assert viewer_client.get(reverse("history-moment"), asked).status_code == 400
+
+
+def verdict_of(client, **query):
+    response = client.get(HISTORY + "verdict/", query)
+    return response.status_code, " ".join(re.sub(r"<[^>]*>", " ", response.text).split())
+
+
+def test_the_verdict_is_of_the_means_of_the_stretch(viewer_client):
+    reason = "No PMU here."
+    for seconds, usage, running in ((30, 90, 2), (20, 100, 9), (10, 98, 7)):
+        stored(
+            now() - timedelta(seconds=seconds),
+            cpu__usage_percent=usage,
+            cpu__procs_running=running,
+            cpu__core_count=2,
+            perf_events__reason=reason,
+        )
+    status, text = verdict_of(viewer_client, **{"from": "now-1m", "to": "now"})
+    assert status == 200
+    assert "Short of CPUs." in text
+    assert "CPU 96 % , tasks that could run 6 , CPUs 2 ." in text
+    assert "Without instructions per cycle: No PMU here." in text
+    page = viewer_client.get(HISTORY, {"from": "now-1m", "tables": "on"}).text
+    assert "Short of CPUs." in page
+    assert 'href="/help/counters/#short-of-cpus"' in page
+
+
+def test_a_stretch_without_samples_has_no_verdict(viewer_client):
+    assert "No verdict yet." in verdict_of(viewer_client)[1]
+    assert verdict_of(viewer_client, **{"from": "soon"})[0] == 400
+
+
+def test_what_the_words_mean_is_a_page_with_a_place_for_each_verdict(viewer_client, client):
+    assert client.get("/help/counters/").status_code == 302
+    text = viewer_client.get("/help/counters/").text
+    assert '<h3 id="waiting-for-memory">Waiting for memory</h3>' in text
+    assert "<table>" in text

@@ -387,3 +387,12 @@ def test_a_collector_that_has_nothing_says_why(viewer_client):
         "pressure": "no data: This kernel cannot measure pressure."
     }
     assert 'title="No data: This kernel cannot measure pressure."' in response.text
+
+
+def test_the_verdict_stands_at_the_top_with_its_numbers(viewer_client):
+    assert "verdict" not in viewer_client.get("/").text
+    stored(now(), cpu__usage_percent=3.5)
+    text = viewer_client.get("/").text
+    assert "<b>Idle.</b> The CPUs have little to do." in text
+    assert "CPU <b>3.50 %</b>" in text
+    assert 'href="/help/counters/#idle"' in text

@@ -28,6 +28,7 @@ customElements.define("history-range", class extends HTMLElement {
     window.addEventListener("popstate", this);
     this.querySelector(".zone").textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
     this.say();
+    this.judge();
     this.rank();
     this.schedule();
   }
@@ -182,14 +183,25 @@ customElements.define("history-range", class extends HTMLElement {
   // Which series changed most, of all that the page shows.
   rank() {
     const section = this.querySelector("#changes");
+    if (this.other.value) {
+      this.fill(section, this.dataset.changes, location.search);
+    } else {
+      htmx.trigger(section, "htmx:abort");
+      section.replaceChildren();
+    }
+  }
+
+  // What the CPUs did in the stretch.
+  judge() {
+    this.fill(this.querySelector("#verdict"), this.dataset.verdict);
+  }
+
+  // Asks for a part of the page about the stretch that is shown.
+  fill(section, path, search = "") {
     // An answer that was asked for before would come into a page that shows something else.
     htmx.trigger(section, "htmx:abort");
-    if (!this.other.value) {
-      section.replaceChildren();
-      return;
-    }
-    const address = new URL(this.dataset.changes, location);
-    address.search = location.search;
+    const address = new URL(path, location);
+    address.search = search;
     for (const [name, time] of Object.entries(this.span)) address.searchParams.set(name, Math.round(time));
     htmx.ajax("GET", address.pathname + address.search, { source: section, target: section, swap: "innerHTML" });
   }
@@ -216,6 +228,7 @@ customElements.define("history-range", class extends HTMLElement {
     this.span = { from: this.constructor.resolve(this.asked.from), to: this.constructor.resolve(this.asked.to) };
     this.forget();
     document.dispatchEvent(new CustomEvent("perfwatch:range"));
+    this.judge();
     this.rank();
     this.schedule();
   }
