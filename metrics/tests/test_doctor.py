@@ -1,0 +1,235 @@
+"""`manage.py doctor`: what it says, and when it fails."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from metrics import doctor, perf_stat
+from metrics.kernel.perf_table import EVENTS
+from metrics.models import Config
+from metrics.tests.builders import stored
+from metrics.tests.fake_host import make_host
+from perfwatch_site.tests.workplace import free_port
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.django_db
+
+
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(doctor, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/proc")  # which is set for the watched host
+
+
+def run(*arguments):
+    """The exit status, and what was printed."""
+    out = io.StringIO()
+    try:
+        call_command("doctor", *arguments, stdout=out)
+    except SystemExit as end:
+        return end.code, out.getvalue()
+    return 0, out.getvalue()
+
+
+def found(section, name):
+    _, text = run("--json")
+    return [
+        one
+        for one in json.loads(text)["findings"]
+        if (one["section"], one["name"]) == (section, name)
+    ]
+
+
+def test_a_host_that_samples_is_healthy_whatever_it_cannot_count():
+    stored(now())
+    status, text = run()
+    assert status == 0, text
+    assert "newest: 0 s old" in text
+    assert "migrations: all applied" in text
+    assert len(text.splitlines()) < 60
+
+
+def test_json_says_the_same_of_each_event_and_collector():
+    stored(now())
+    status, text = run("--json")
+    said = json.loads(text)
+    assert (status, said["healthy"]) == (0, True)
+    names = {one["name"] for one in said["findings"]}
+    assert {"cpu", "memory", "processes", "sampling", "retention", "kernel"} <= names
+    counted = {one["name"] for one in said["findings"] if one["section"] == "counters"}
+    assert {event.name for event in EVENTS} <= counted or "events" in counted
+
+
+def test_samples_that_are_too_old_are_a_failure_with_a_remedy():
+    stored(now() - timedelta(minutes=3))
+    status, text = run()
+    assert status == 1
+    assert "FAILED  newest: 3 min" in text
+    assert "→ The sampler does not run" in text
+
+
+def test_no_sample_yet_is_a_warning():
+    assert run()[0] == 0
+    (one,) = found("samples", "newest")
+    assert (one["level"], one["text"]) == ("warning", "there is none yet.")
+
+
+def test_settings_that_are_nonsense_are_named():
+    Config.objects.filter(key="sampling").update(value={"interval_seconds": 0})
+    status, text = run()
+    assert status == 1
+    assert "sampling.interval_seconds must be a whole number" in text
+
+
+def test_it_changes_nothing():
+    stored(now())
+    tables = ("config", "metrics_snapshot", "metrics_rollup", "django_admin_log")
+
+    def contents():
+        with connection.cursor() as cursor:
+            rows = []
+            for table in tables:
+                cursor.execute(f"SELECT * FROM {table} ORDER BY 1")
+                rows.append(cursor.fetchall())
+        return rows
+
+    before = contents()
+    run()
+    assert contents() == before
+
+
+@pytest.mark.filterwarnings("ignore:active, inactive:RuntimeWarning")
+def test_a_collector_without_its_files_is_a_note(tmp_path, settings):
+    host = make_host(tmp_path)
+    (tmp_path / "proc" / "vmstat").unlink()
+    settings.PERFWATCH_PROCFS, settings.PERFWATCH_SYSFS = host.procfs, host.sysfs
+    (paging,) = found("collectors", "memory_bandwidth")
+    assert paging["level"] == "note"
+    assert "vmstat does not exist" in paging["text"]
+    (roots,) = found("host", "roots")
+    assert f"PERFWATCH_PROCFS={host.procfs}" in roots["text"]
+
+
+def test_roots_that_are_none_are_a_failure_of_one_line(tmp_path, settings):
+    settings.PERFWATCH_PROCFS = settings.PERFWATCH_SYSFS = str(tmp_path)
+    status, text = run()
+    assert status == 1
+    assert f"FAILED  kernel: {tmp_path} cannot be read" in text
+
+
+def test_a_broker_that_does_not_answer_is_a_failure(settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    (one,) = found("broker", "Redis")
+    assert one["level"] == "failed"
+    assert "REDIS_URL" in one["remedy"]
+
+
+def test_a_broker_that_answers_says_its_version(settings, redis_url):
+    settings.REDIS_URL = redis_url
+    (one,) = found("broker", "Redis")
+    assert one["level"] == "ok"
+
+
+def test_a_full_disk_is_a_failure(monkeypatch):
+    usage = doctor.shutil._ntuple_diskusage(10**12, 10**12 - 10**8, 10**8)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    (one,) = found("disk space", "data folder")
+    assert one["level"] == "failed"
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="these are PostgreSQL's settings")
+def test_settings_of_the_server_are_compared_with_those_that_the_docs_start_from():
+    with connection.cursor() as cursor:
+        cursor.execute("SET random_page_cost = 3")
+        cursor.execute("SET default_statistics_target = 100")
+    (one,) = found("database", "random_page_cost")
+    assert one["level"] == "note"
+    assert one["text"].startswith("3;")
+    assert not found("database", "default_statistics_target")
+    (tls,) = found("database", "TLS")
+    assert tls["level"] == "ok"
+    assert found("database", "user")
+
+
+def doctor_of(tmp_path, **environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=ROOT,
+        env=os.environ | {"PERFWATCH_DATA_DIR": str(tmp_path / "data"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_without_a_database_file_none_is_made(tmp_path):
+    done = doctor_of(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/none.sqlite3")
+    assert done.returncode == 1
+    assert "none.sqlite3 does not exist." in done.stdout
+    assert not list(tmp_path.rglob("*.sqlite3*"))
+    assert done.stderr == ""
+
+
+def test_a_server_that_is_away_is_one_line(tmp_path):
+    url = f"postgres://me:secret@127.0.0.1:{free_port()}/perfwatch"
+    done = doctor_of(tmp_path, DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "FAILED  connection: " in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class TestCompare:
+    @pytest.fixture
+    def perf(self, tmp_path, monkeypatch):
+        """A perf(1) that says what it is told: what the real one prints depends on the kernel."""
+
+        def say(text, status=0):
+            program = tmp_path / "perf"
+            program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{text}\nEND\nexit {status}\n")
+            program.chmod(0o755)
+            monkeypatch.setattr(perf_stat, "PATH", str(tmp_path) + ":/usr/bin:/bin")
+
+        return say
+
+    def test_both_counts_stand_beside_each_other(self, perf):
+        perf(
+            "1000;;context-switches;4000000000;100.00;0.1;K/sec\n"
+            "<not supported>;;cycles;0;100.00;;\n"
+            "7;;page-faults;4000000000;100.00;;"
+        )
+        rows = {one.name: one for one in perf_stat.compare(doctor.watched_host(), 0)}
+        assert rows["context_switches"].theirs == 1000
+        assert rows["page_faults"].theirs == 7
+        assert rows["cycles"].theirs is None
+        assert rows["cycles"].percent is None
+
+    def test_the_difference_is_in_percent(self):
+        assert perf_stat.Compared("x", 110, 100).percent == 10
+        assert perf_stat.Compared("x", 110, 0).percent is None
+
+    def test_what_perf_refuses_is_one_line(self, perf):
+        perf("Error:\nAccess to performance monitoring\nis limited.", status=255)
+        with pytest.raises(CommandError, match=r"^Error: Access to performance monitoring is lim"):
+            run("--compare")
+
+    def test_without_perf_the_package_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(perf_stat, "PATH", str(tmp_path))
+        with pytest.raises(CommandError, match="linux-perf"):
+            run("--compare")
