@@ -1,11 +1,12 @@
 """What sampling costs beside other monitors: `python benchmarks/beside_others.py --seconds 120`.
 
-Starts PerfWatch, node_exporter scraped by Prometheus, Netdata, Glances (as a CSV writer) and a loop
-of `perf stat`, all at once and each with its own defaults but for the interval, so that they share the
-same noise. Prints a row of a Markdown table for each: CPU seconds per minute of all its processes
-with their children (start-up left out), proportional memory, what it wrote, and the ratio of CPU to
-each of the others'. Programs that are not installed are left out and named; Debian's packages are
-prometheus, prometheus-node-exporter, netdata-core, glances, redis-server and linux-perf.
+Starts PerfWatch, node_exporter scraped by Prometheus, Netdata, Glances (as a CSV writer) and a
+loop of `perf stat`, all at once and each with its own defaults but for the interval, so that they
+share the same noise. Prints a row of a Markdown table for each: CPU seconds per minute of all its
+processes with their children (start-up left out), proportional memory, what it wrote, and the
+ratio of CPU to each of the others'. Programs that are not installed are left out and named;
+Debian's packages are prometheus, prometheus-node-exporter, netdata-core, glances, redis-server
+and linux-perf.
 """
 
 import argparse
