@@ -53,7 +53,12 @@ class User(AbstractBaseUser):
         "active", default=True, db_default=True, help_text="Untick instead of deleting."
     )
     is_staff = models.BooleanField("opens the administration", default=False, db_default=False)
-    is_superuser = models.BooleanField("changes everything", default=False, db_default=False)
+    is_superuser = models.BooleanField(
+        "administrator",
+        default=False,
+        db_default=False,
+        help_text="Changes settings and people. Everybody else sees all and changes nothing.",
+    )
 
     objects = UserManager()
 

@@ -48,7 +48,11 @@ class Migration(migrations.Migration):
                 (
                     "is_superuser",
                     models.BooleanField(
-                        default=False, db_default=False, verbose_name="changes everything"
+                        default=False,
+                        db_default=False,
+                        help_text="Changes settings and people. "
+                        "Everybody else sees all and changes nothing.",
+                        verbose_name="administrator",
                     ),
                 ),
             ],

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.test import Client
 
+from accounts.admin import UserAdmin
 from accounts.models import User
 
 PASSWORD = "correct horse battery"
@@ -16,7 +17,7 @@ def page_of(user, action="change"):
 
 def add(client, **fields):
     defaults = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
-    return client.post(f"{USERS}add/", defaults | {"usable_password": "true"} | fields)
+    return client.post(f"{USERS}add/", defaults | fields)
 
 
 def can_log_in(username, password=PASSWORD):
@@ -74,14 +75,9 @@ def test_a_viewer_is_created_and_can_log_in(administrator_client):
 
 
 def test_an_administrator_is_created(administrator_client):
-    add(administrator_client, is_staff="on", is_superuser="on")
+    add(administrator_client, is_superuser="on")
     user = User.objects.get(username="ada")
     assert user.is_staff and user.is_superuser
-
-
-def test_a_user_is_created_without_a_password(administrator_client):
-    add(administrator_client, usable_password="false", password1="", password2="")
-    assert not User.objects.get(username="ada").has_usable_password()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +88,8 @@ def test_a_user_is_created_without_a_password(administrator_client):
         ({"username": "with blank"}, "Enter a valid username"),
         ({"password2": "another horse"}, "didn’t match"),
         ({"password1": "short", "password2": "short"}, "too short"),
+        ({"password1": "", "password2": "", "usable_password": "false"}, "This field is required."),
+        ({"password1": "é" * 40, "password2": "é" * 40}, "at most 72 are possible"),
     ],
 )
 def test_a_user_who_cannot_be_created_is_an_error_of_the_form(administrator_client, fields, words):
@@ -114,12 +112,103 @@ def test_a_new_password_lets_in_and_ends_the_old_sessions(
     administrator_client, viewer_client, viewer
 ):
     fields = {"password1": "battery horse staple", "password2": "battery horse staple"}
-    answer = administrator_client.post(
-        page_of(viewer, "password"), fields | {"usable_password": "true"}
-    )
+    answer = administrator_client.post(page_of(viewer, "password"), fields)
     assert answer.status_code == 302
     assert viewer_client.get("/account/").status_code == 302
     assert can_log_in("viewer", "battery horse staple") and not can_log_in("viewer")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password1": "battery horse", "password2": "horse battery"}, "didn’t match"),
+        ({"password1": "viewer", "password2": "viewer"}, "too similar to the username"),
+        ({"password1": "", "password2": "", "usable_password": "false"}, "This field is required."),
+        ({"usable_password": "false", "unset-password": "Disable"}, "This field is required."),
+    ],
+)
+def test_a_bad_new_password_changes_nothing(administrator_client, viewer, fields, words):
+    answer = administrator_client.post(page_of(viewer, "password"), fields)
+    assert answer.status_code == 200 and words in answer.text
+    assert can_log_in("viewer")
+    assert not LogEntry.objects.exists()
+
+
+def test_a_viewer_becomes_an_administrator_and_a_viewer_again(administrator_client, viewer):
+    for on in ({"is_superuser": "on"}, {}):
+        fields = {"username": "viewer", "is_active": "on"} | on
+        administrator_client.post(page_of(viewer), fields)
+        viewer.refresh_from_db()
+        assert viewer.is_staff is viewer.is_superuser is bool(on)
+
+
+# --- nobody locks himself out ---------------------------------------------------------------
+
+
+def test_nobody_takes_the_administration_from_himself(administrator_client, administrator):
+    page = administrator_client.get(page_of(administrator)).text
+    assert 'name="is_active"' not in page and 'name="is_superuser"' not in page
+    administrator_client.post(page_of(administrator), {"username": "chief"})
+    administrator.refresh_from_db()
+    assert administrator.username == "chief"
+    assert administrator.is_active and administrator.is_staff and administrator.is_superuser
+
+
+def test_nobody_deletes_himself(administrator_client, administrator):
+    answer = administrator_client.post(page_of(administrator, "delete"), {"post": "yes"})
+    assert answer.status_code == 403
+    fields = {"action": "delete_selected", "_selected_action": [administrator.pk], "post": "yes"}
+    administrator_client.post(USERS, fields)
+    assert User.objects.filter(pk=administrator.pk).exists()
+
+
+def test_ones_own_new_password_keeps_one_logged_in(administrator_client, administrator):
+    fields = {"password1": "battery horse staple", "password2": "battery horse staple"}
+    administrator_client.post(page_of(administrator, "password"), fields)
+    assert administrator_client.get("/account/").status_code == 200
+    assert can_log_in("boss", "battery horse staple")
+
+
+@pytest.mark.parametrize("action", ["change", "delete"])
+def test_two_who_take_the_right_from_each_other_leave_one(
+    administrator_client, administrator, viewer, monkeypatch, action
+):
+    """The right goes between the look at the session and the change, as with two at once."""
+    User.objects.filter(pk=viewer.pk).update(is_staff=True, is_superuser=True)
+    look = UserAdmin.has_change_permission
+
+    def slow(self, request, obj=None):
+        allowed = look(self, request, obj)
+        User.objects.filter(pk=administrator.pk).update(is_active=False)
+        return allowed
+
+    monkeypatch.setattr(UserAdmin, "has_change_permission", slow)
+    monkeypatch.setattr(UserAdmin, "has_delete_permission", slow)
+    fields = {"username": "viewer", "post": "yes"}
+    answer = administrator_client.post(page_of(viewer, action), fields)
+    assert answer.status_code == 403
+    assert "You are no administrator any more." in answer.text
+    viewer.refresh_from_db()
+    assert viewer.is_active and viewer.is_superuser
+
+
+# --- the log --------------------------------------------------------------------------------
+
+
+def test_whoever_changed_something_is_not_deleted(administrator_client, administrator, viewer):
+    """With him his changes would vanish from the log."""
+    LogEntry.objects.create(user=viewer, action_flag=CHANGE, object_repr="sampling")
+    answer = administrator_client.post(page_of(viewer, "delete"), {"post": "yes"})
+    assert answer.status_code == 403
+    assert "/delete/" not in administrator_client.get(page_of(viewer)).text
+    assert LogEntry.objects.get().user == viewer
+
+
+def test_a_new_password_is_in_the_log(administrator_client, viewer):
+    fields = {"password1": "battery horse staple", "password2": "battery horse staple"}
+    administrator_client.post(page_of(viewer, "password"), fields)
+    entry = LogEntry.objects.get()
+    assert (entry.object_repr, entry.get_change_message()) == ("viewer", "Changed password.")
 
 
 def test_what_is_done_to_people_is_in_the_log(administrator_client, administrator):
