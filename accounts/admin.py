@@ -27,7 +27,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "is_superuser", "is_active", "last_login", "created_at")
     list_filter = ("is_superuser", "is_active")
     show_facets = admin.ShowFacets.NEVER
-    search_fields = ("username",)
+    search_fields = ()
     ordering = ("username",)
     actions = None
     filter_horizontal = ()

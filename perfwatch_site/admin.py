@@ -16,6 +16,7 @@ class AdminSite(admin.AdminSite):
     site_title = "PerfWatch"
     index_title = "Configuration and people"
     site_url = "/"
+    empty_value_display = "—"
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -31,3 +32,9 @@ class AdminSite(admin.AdminSite):
     ) -> HttpResponse:
         """Log out; whose session has ended already needs no login for that."""
         return super().logout(request, extra_context)
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the one page on which people change their own password."""
+        return redirect("account")

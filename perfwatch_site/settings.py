@@ -55,7 +55,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i:s T"
+FORMAT_MODULE_PATH = "perfwatch_site.formats"
 
 INSTALLED_APPS = [
     "metrics",

@@ -1,0 +1,3 @@
+"""What the administration, which formats for itself, writes."""
+
+DATETIME_FORMAT = "Y-m-d H:i:s T"
