@@ -177,6 +177,22 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             rows = cursor.fetchall()
         return [(Place(at, id), wanted.values(texts)) for at, id, *texts in rows]
 
+    def values_of(self, paths: Sequence[Path], ids: Sequence[int]) -> dict[int, list[Any]]:
+        """Return what the documents of these rows hold at these paths, by their ids.
+
+        Rows that hold something else than an object are left out.
+        """
+        wanted = extraction("metric_data", paths)
+        kind = {"postgresql": "jsonb_typeof", "sqlite": "json_type"}[connection.vendor]
+        marks = ", ".join(["%s"] * len(ids))
+        sql = (
+            f"SELECT id, {wanted.select} FROM metrics_snapshot {wanted.lateral}"  # noqa: S608
+            f" WHERE id IN ({marks}) AND {kind}(metric_data) = 'object'"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*wanted.parameters, *ids])
+            return {id: wanted.values(texts) for id, *texts in cursor.fetchall()}
+
     def looks(self, start: datetime, end: datetime) -> list[Look]:
         """Return the looks at processes in a stretch, oldest first."""
         rows = self.between(start, end).order_by("timestamp")

@@ -4,10 +4,27 @@ import json
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from perfwatch_site.tests.product import eventually, log_in
 
 pytestmark = pytest.mark.browser
+ADMINISTRATION = (
+    "/admin/",
+    "/admin/metrics/",
+    "/admin/accounts/user/",
+    "/admin/accounts/user/add/",
+    "/admin/accounts/user/1/change/",
+    "/admin/accounts/user/1/password/",
+    "/admin/accounts/user/1/history/",
+    "/admin/metrics/archivepolicy/",
+    "/admin/metrics/archivepolicy/1/change/",
+    "/admin/metrics/config/",
+    "/admin/metrics/config/retention/change/",
+    "/admin/metrics/metricssnapshot/",
+    "/admin/metrics/metricssnapshot/1/change/",
+    "/admin/metrics/rollup/",
+)
 
 
 def points_held(page):
@@ -103,14 +120,39 @@ def test_a_session_that_ended_leads_to_the_login_and_back(open_page, product):
     page.wait_for_url(f"{product.url}/login/?next=/", timeout=15_000)
 
 
-def test_the_pages_of_the_administration_keep_the_content_security_policy(open_page):
-    for path in (
-        "/admin/",
-        "/admin/accounts/user/",
-        "/admin/accounts/user/add/",
-        "/admin/metrics/config/",
-    ):
-        assert open_page(path).locator("#content").count() == 1
+def test_the_administration_keeps_the_policy_fits_a_small_screen_and_is_readable(
+    open_page, product
+):
+    page = open_page("/admin/", width=360, scheme="dark")
+    for path in ADMINISTRATION:
+        page.goto(product.url + path)
+        assert page.locator("#content").count() == 1, path
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, path
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], path
+
+
+def test_the_administration_follows_the_theme_that_was_chosen(open_page):
+    page = open_page("/admin/metrics/config/", scheme="dark")
+    assert page.inner_text(".pages [aria-current]") == "Administration"
+    grounds = set()
+    for _ in ("system", "light", "dark"):
+        look = "element => getComputedStyle(element).backgroundColor"
+        grounds.add(page.locator("body").evaluate(look) + page.locator(".module").evaluate(look))
+        page.click("theme-switch button")
+    assert len(grounds) == 2
+
+
+def test_a_stored_snapshot_is_found_by_its_time_and_folds(open_page):
+    page = open_page("/admin/metrics/metricssnapshot/")
+    page.fill("[name=since]", "2020-01-01T00:00")
+    page.click("#changelist-filter button")
+    page.wait_for_url("**since=2020-01-01T00%3A00**")
+    page.click("#result_list tbody a >> nth=0")
+    part = page.locator(".document details").first
+    assert "{" in part.inner_text()
+    part.locator("summary").click()
+    assert "{" not in part.inner_text()
 
 
 def test_logging_out_ends_at_the_login(chromium, product):

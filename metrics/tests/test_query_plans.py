@@ -143,3 +143,25 @@ def test_the_live_page_reads_by_its_indexes():
     found += plans_of(rows.newest)
     for used in found:
         assert used - {"config", "config_pkey"} <= {BY_TYPE, BY_TIME, "metrics_snapshot_pkey"}
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("metricssnapshot/", {BY_TYPE, BY_TIME, "metrics_snapshot_pkey"}),
+        ("metricssnapshot/?since=2026-02-20", {BY_TYPE, BY_TIME, "metrics_snapshot_pkey"}),
+        ("metricssnapshot/?until=2026-02-20", {BY_TYPE, BY_TIME, "metrics_snapshot_pkey"}),
+        (
+            "metricssnapshot/?before=2026-02-10T00:00:00%2B00:00_5",
+            {BY_TYPE, BY_TIME, "metrics_snapshot_pkey"},
+        ),
+        ("rollup/?resolution=600&collector=cpu", {BY_CHUNK}),
+        ("rollup/?until=2026-02-28", {BY_CHUNK}),
+    ],
+)
+def test_the_administration_reads_by_its_indexes(administrator_client, path, own):
+    def open_page():
+        assert administrator_client.get(f"/admin/metrics/{path}").status_code == 200
+
+    for used in plans_of(open_page):
+        assert used and used <= own, used
