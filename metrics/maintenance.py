@@ -24,7 +24,7 @@ log = logging.getLogger("perfwatch.maintenance")
 JOB = "maintenance"
 KEY = "maintenance"
 TABLES = ("metrics_snapshot", "metrics_rollup")
-PAGES = 250
+PAGES = 100
 """Pages that SQLite gives back in one transaction: about 10 ms."""
 
 LOCK_MILLISECONDS = 60_000
@@ -143,7 +143,8 @@ def _give_back() -> None:
     """Return free pages to the file system, a few at a time, so that samples get in between."""
     with connection.cursor() as cursor:
         while free := _number(cursor, "PRAGMA freelist_count"):
-            cursor.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+            # As a script: each page is a step without a column, and execute() ends with the first.
+            connection.connection.executescript(f"PRAGMA incremental_vacuum({PAGES})")
             if _number(cursor, "PRAGMA freelist_count") >= free:
                 break  # a file that was made without auto_vacuum
             time.sleep(0.01)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from metrics import maintenance
 from metrics.models import Config, MetricsSnapshot
@@ -41,9 +42,13 @@ def test_vacuum_gives_free_pages_back_on_sqlite():
         for _ in range(300)
     )
     MetricsSnapshot.objects.all().delete()
-    assert _free() > 200
-    maintain("vacuum")
+    free = _free()
+    assert free > 200
+    with CaptureQueriesContext(connection) as queries:
+        maintain("vacuum")
     assert _free() == 0
+    rounds = sum(query["sql"] == "PRAGMA freelist_count" for query in queries) / 2
+    assert rounds <= free / maintenance.PAGES + 2
 
 
 def _free():
