@@ -59,12 +59,15 @@ def chunks_bytes(resolution: int) -> float:
 def used_bytes(rows: int, row_bytes: float) -> int:
     """Return what all tables take: exactly on SQLite, where free pages are told apart.
 
-    On PostgreSQL files do not shrink, so it is the roll-ups' size and that of the rows there are.
+    On PostgreSQL files do not shrink, so it is what the roll-ups and the rows that are there need:
+    of a document that is stored apart, its size is read, not the document.
     """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_total_relation_size('metrics_rollup')")
-            return int(cursor.fetchone()[0] + rows * row_bytes)
+            cursor.execute("SELECT count(*), sum(pg_column_size(data)) FROM metrics_rollup")
+            chunks, data = cursor.fetchone()
+            beside = chunks * (BESIDE_DOCUMENT + IN_INDEXES["postgresql"])
+            return int((data or 0) + beside + rows * row_bytes)
         numbers = []
         for name in ("page_count", "freelist_count", "page_size"):
             cursor.execute(f"PRAGMA {name}")

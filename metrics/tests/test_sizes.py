@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from metrics import sizes
-from metrics.models import MetricsSnapshot
+from metrics.models import MetricsSnapshot, Rollup
 from metrics.querysets import snapshots
 from metrics.tests.builders import NOW, document
 
@@ -54,6 +54,22 @@ def test_nothing_is_too_much_in_an_empty_table():
     assert sizes.snapshot_bytes(snapshots(), newest=True) is None
     assert sizes.chunks_bytes(60) == 0
     assert sizes.excess(1) == 0
+
+
+def test_room_that_deleted_roll_ups_left_is_not_counted():
+    """Files of PostgreSQL keep it: once over the bound, all would go, each hour again."""
+    fill(300, mine__text=os.urandom(1_000).hex())
+    empty = sizes.used_bytes(0, 0)
+    Rollup.objects.bulk_create(
+        Rollup(resolution=60, collector="cpu", start=NOW + timedelta(hours=n), data={"text": text})
+        for n in range(400)
+        for text in [os.urandom(4_000).hex()]
+    )
+    assert sizes.used_bytes(0, 0) - empty == pytest.approx(400 * 8_000, rel=0.35)
+    assert sizes.excess(2) > 200
+    Rollup.objects.all().delete()
+    assert sizes.used_bytes(0, 0) - empty < 100_000
+    assert sizes.excess(2) == 0
 
 
 def test_what_is_beyond_the_bound_is_told_in_rows():
