@@ -75,14 +75,14 @@ def only_one(job: str) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Held(f"Another {job} is under way.") from None
+                raise Held(f"Another {job} is under way. Wait until it is done.") from None
             yield
         return
     key = [NAMESPACE, advisory_key(job)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
         if not cursor.fetchone()[0]:
-            raise Held(f"Another {job} is under way.")
+            raise Held(f"Another {job} is under way. Wait until it is done.")
     try:
         yield
     finally:

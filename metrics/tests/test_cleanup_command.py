@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 
 from metrics import lock, retention
 from metrics.management.commands import cleanup as command
@@ -112,6 +112,30 @@ def test_a_database_that_is_away_is_said_in_one_line(samples, monkeypatch):
     monkeypatch.setattr(retention, "whole_run", away)
     monkeypatch.setattr(command, "MOST_TRIES", 0)
     with pytest.raises(CommandError, match=r"no route to host$"):
+        cleanup()
+
+
+def test_a_full_disk_is_said_with_what_to_do(samples):
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite can be told to be full")
+    with connection.cursor() as cursor:
+        (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+        cursor.execute(f"PRAGMA max_page_count = {pages}")
+        try:
+            with pytest.raises(OperationalError) as full, transaction.atomic():
+                stored(mine__text="x" * 100_000)
+        finally:
+            cursor.execute("PRAGMA max_page_count = 1073741823")
+    assert command.reason_of(full.value).endswith(
+        "is full. Deleting needs some room, too: make 100 MB on its disk, then start this again."
+    )
+
+
+def test_a_lock_that_cannot_be_had_is_nothing_to_wait_for(samples, monkeypatch):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL locks without a file")
+    monkeypatch.setitem(connection.settings_dict, "NAME", "/nowhere/perfwatch.sqlite3")
+    with pytest.raises(CommandError, match=r"cannot be locked: No such file or directory\.$"):
         cleanup()
 
 

@@ -60,10 +60,11 @@ class Command(BaseCommand):
                 ask(f"{' '.join(doubts)} {summary(told, policy)}")
             self._clean(policy, told)
         except Held as error:
-            raise CommandError(f"{error} Wait until it is done.") from error
+            raise CommandError(str(error)) from error
         except DatabaseFault as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise CommandError(f"The database cannot be used (DATABASE_URL): {reason}") from error
+            raise CommandError(
+                f"The database cannot be used (DATABASE_URL): {reason_of(error)}"
+            ) from error
         except KeyboardInterrupt:
             raise CommandError(
                 "Stopped. What is done stays done; start it again to go on."
@@ -92,6 +93,14 @@ class Command(BaseCommand):
             f"{run.deleted} rows deleted, {run.folded} folded, {run.chunks} roll-ups deleted, "
             f"{megabytes(freed)} made free in {time.monotonic() - began:.1f} s."
         )
+
+
+def reason_of(error: DatabaseFault) -> str:
+    """Return the database's own words, and what to do where its disk is full."""
+    reason = str(error).strip().partition("\n")[0]
+    if "disk is full" in reason or "No space left" in reason:
+        reason += ". Deleting needs some room, too: make 100 MB on its disk, then start this again."
+    return reason
 
 
 def chosen(policy: Policy, days: str | None) -> Policy:

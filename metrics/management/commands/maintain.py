@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from metrics import maintenance
 from metrics.lock import Held
-from metrics.management.commands.cleanup import ask, megabytes
+from metrics.management.commands.cleanup import ask, megabytes, reason_of
 
 
 class Command(BaseCommand):
@@ -39,10 +39,11 @@ class Command(BaseCommand):
                 self._may_compact(ask_first=not options["yes"])
             result = maintenance.do(job, timezone.now())
         except Held as error:
-            raise CommandError(f"{error} Wait until it is done.") from error
+            raise CommandError(str(error)) from error
         except DatabaseFault as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise CommandError(f"The database did not do it (DATABASE_URL): {reason}") from error
+            raise CommandError(
+                f"The database did not do it (DATABASE_URL): {reason_of(error)}"
+            ) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Nothing is lost.") from None
         self.stdout.write(
