@@ -74,6 +74,7 @@ class Fold:
         self._samples = 0
         self._covered: float = 0
         self._base: dict[str, Json] = {}
+        self._sources: set[Json] = set()
         self._look: Json = None
         self._busy = -1.0
         self._totals: dict[str, _Total] = {}
@@ -86,6 +87,8 @@ class Fold:
         self._covered += sample.samples * sample.interval
         self._seconds = max(self._seconds, math.ceil(sample.span))
         self._base = document
+        sampler = document.get("sampler")
+        self._sources.add(sampler.get("source") if isinstance(sampler, dict) else None)
         self._look_at(document.get("processes"))
         simple = sample.folded is None
         totals = self._totals
@@ -123,6 +126,9 @@ class Fold:
         sampler = found.get("sampler")
         if isinstance(sampler, dict):
             sampler["id"] = None  # of no single sample
+            if len(self._sources) > 1:
+                # Whoever removes what was imported must not take what was sampled along.
+                sampler.pop("source", None)
             sampler["interval_seconds"] = _short(covered) or sampler.get("interval_seconds")
         found["timestamp"] = _text(moment(self._start))
         found["downsampled"] = {

@@ -12,6 +12,9 @@ from metrics.configuration import sampling_interval
 from metrics.json_paths import Path, extraction
 from metrics.models import AGGREGATED, Config, MetricsSnapshot, Rollup
 
+LOWEST_ID = -(2**63)
+"""Imported rows have ids below 0."""
+
 
 class Row(NamedTuple):
     """A stored snapshot."""
@@ -88,9 +91,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
     def newest(self) -> Rows:
         """Return the row that was sampled live and stored last.
 
-        By id, because a clock set back must not hide that nothing comes.
+        By id, because a clock set back must not hide that nothing comes. Ids below 0 are imported
+        rows', of which there may be half a million.
         """
-        return self._by_id().sampled_live().order_by("-id")._read(1)
+        return self._by_id().filter(id__gt=0).sampled_live().order_by("-id")._read(1)
 
     def between(self, start: datetime, end: datetime | None) -> Self:
         """Keep what was sampled from `start` on and before `end`."""
@@ -275,6 +279,43 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         before = times.filter(id__lte=highest - count).order_by("-id").first()
         return before or times.order_by("id").first()
 
+    def marks(self, times: Sequence[datetime]) -> list[tuple[datetime, dict[str, Any], int]]:
+        """Return time, `sampler` and bucket seconds, 0 unless folded, of rows at these times."""
+        rows = self.filter(timestamp__in=times).order_by("timestamp")
+        values = rows.values_list("timestamp", "metric_data__sampler", "metric_data__downsampled")
+        return [
+            (
+                at,
+                sampler if isinstance(sampler, dict) else {},
+                int(folded.get("bucket_seconds") or 0) if isinstance(folded, dict) else 0,
+            )
+            for at, sampler, folded in values
+        ]
+
+    def times(self, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+        """Return time and id of the rows from `start` to `end`, by time."""
+        rows = self.filter(timestamp__gte=start, timestamp__lte=end)
+        return list(rows.order_by("timestamp").values_list("timestamp", "id"))
+
+    def lowest_id(self) -> int | None:
+        """Return the lowest id."""
+        return self.order_by("id").values_list("id", flat=True).first()
+
+    def of_source(self, source: str, after: int | None, limit: int) -> list[tuple[int, datetime]]:
+        """Return id and time of the first rows from a source above an id, by id."""
+        rows = self if after is None else self.filter(id__gt=after)
+        named = models.Q(metric_data__sampler__source=source)
+        named |= models.Q(metric_data__sampler__source__startswith=f"{source}:")
+        return list(rows.filter(named).order_by("id").values_list("id", "timestamp")[:limit])
+
+    def sources(self) -> list[tuple[str, int, datetime, datetime]]:
+        """Return the sources of these rows: how many there are of each, the first and the last."""
+        rows = self.order_by().values_list("metric_data__sampler__source")
+        counted = rows.annotate(
+            rows=models.Count("id"), first=models.Min("timestamp"), last=models.Max("timestamp")
+        )
+        return sorted((source, *rest) for source, *rest in counted if isinstance(source, str))
+
     def number_of(self, limit: int) -> int:
         """Return how many there are, counting up to `limit`."""
         return self.order_by().values("id")[:limit].count()
@@ -303,6 +344,11 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 def snapshots() -> SnapshotQuerySet:
     """Return all snapshots of PerfWatch's own type."""
     return SnapshotQuerySet(MetricsSnapshot).filter(metric_type=AGGREGATED)
+
+
+def imported() -> SnapshotQuerySet:
+    """Return the rows that were imported: only these have ids below 0."""
+    return SnapshotQuerySet(MetricsSnapshot).filter(id__lt=0)
 
 
 class RollupQuerySet(models.QuerySet[Rollup]):
@@ -408,7 +454,7 @@ def _sql(moment: datetime) -> Any:
 
 def first_place(start: datetime) -> Place:
     """Return the place in front of all rows from `start` on."""
-    return Place(_sql(start), -1)
+    return Place(_sql(start), LOWEST_ID)
 
 
 def _behind(columns: str) -> str:

@@ -26,6 +26,11 @@ def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
     first = start or oldest()
     if first:
         rollups.changed(first, end)
+    yield from caught_up()
+
+
+def caught_up() -> Iterator[int]:
+    """Roll up all that waits for it; yield before each step how many seconds of data are left."""
     more = True
     while more:
         state = rollup_state.load()

@@ -22,8 +22,8 @@ from metrics.configuration import DEFAULTS, sampling_interval
 from metrics.folding import Fold, bucket_seconds
 from metrics.lock import only_one
 from metrics.models import ArchivePolicy
+from metrics.querysets import LOWEST_ID, settings_of, snapshots
 from metrics.querysets import rollups as chunk_rows
-from metrics.querysets import settings_of, snapshots
 from metrics.tiers import DAY, TIERS, Tier, floor, moment
 
 log = logging.getLogger("perfwatch.retention")
@@ -231,7 +231,7 @@ def _read(bucket: int, seconds: int, began: float) -> _Portion:
     fold = Fold(bucket, seconds)
     ids: list[int] = []
     raw = 0
-    after, end = (moment(bucket), 0), moment(bucket + seconds)
+    after, end = (moment(bucket), LOWEST_ID), moment(bucket + seconds)
     most = MOST_ROWS[connection.vendor]
     while rows := snapshots().portion(after, end, BATCH):
         for id, _, document in rows:
