@@ -48,24 +48,24 @@ def store(rows: Sequence[Ready], *, fills_gaps: bool = False) -> Stored:
 
 def insert(rows: Sequence[Ready]) -> None:
     """Insert rows below all others."""
-    first = min(imported().lowest_id() or 0, 0) - 1
+    first = min(imported().lowest_id() or 0, 0) - len(rows)
     dumps = CompactEncoder().encode
-    values = [
-        (first - number, row.timestamp, dumps(row.document)) for number, row in enumerate(rows)
-    ]
+    values = (
+        (first + number, row.timestamp, dumps(row.document)) for number, row in enumerate(rows)
+    )
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            text = "".join(
-                f"{id}\t{at.isoformat()}\t{AGGREGATED}\t{document}\n"
-                for id, at, document in _escaped(values)
-            )
+            # Row by row: the server works on the last ones while the next are turned into text.
             with cursor.copy(f"COPY {_INTO} FROM STDIN") as copy:
-                copy.write(text)
+                for id, at, text in values:
+                    # To COPY a backslash means something; JSON has no bare tabs or line ends.
+                    escaped = text.replace("\\", "\\\\")
+                    copy.write(f"{id}\t{at.isoformat()}\t{AGGREGATED}\t{escaped}\n")
         else:
             adapt = connection.ops.adapt_datetimefield_value
             cursor.executemany(
                 f"INSERT INTO {_INTO} VALUES (%s, %s, %s, %s)",  # noqa: S608
-                [(id, adapt(at), AGGREGATED, document) for id, at, document in values],
+                ((id, adapt(at), AGGREGATED, text) for id, at, text in values),
             )
 
 
@@ -88,12 +88,6 @@ def remove(source: str) -> Iterator[int]:
 
 
 _INTO = "metrics_snapshot (id, timestamp, metric_type, metric_data)"
-
-
-def _escaped(values: list[tuple[int, datetime, str]]) -> Iterator[tuple[int, datetime, str]]:
-    """Double the backslashes, which mean something to COPY; JSON has no bare tabs or line ends."""
-    for id, at, document in values:
-        yield id, at, document.replace("\\", "\\\\")
 
 
 def _new(rows: Sequence[Ready], fills_gaps: bool) -> tuple[list[Ready], int]:
