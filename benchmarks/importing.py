@@ -5,7 +5,6 @@ Builds databases of its own in a temporary folder and removes them.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -131,7 +130,8 @@ def main() -> None:
             print(f"| {name} | {rate:,.0f} |")
         print(f"| ratio | {found['import'] / found['bulk_create']:.1f} |\n", flush=True)
         print(
-            "| import by command | rows | MB | rows/s | s | MB of memory |\n|---|---|---|---|---|---|"
+            "| import by command | rows | MB | rows/s | s | MB of memory |\n"
+            "|---|---|---|---|---|---|"
         )
         for kind, write in (
             ("sysstat", sysstat_month),
@@ -141,7 +141,7 @@ def main() -> None:
             rows = write(path)
             seconds, most = command(kind, path)
             print(
-                f"| {kind} | {rows:,} | {os.path.getsize(path) / 1e6:,.0f} | {rows / seconds:,.0f}"
+                f"| {kind} | {rows:,} | {path.stat().st_size / 1e6:,.0f} | {rows / seconds:,.0f}"
                 f" | {seconds:.0f} | {most:.0f} |",
                 flush=True,
             )

@@ -297,6 +297,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         rows = self.filter(timestamp__gte=start, timestamp__lte=end)
         return list(rows.order_by("timestamp").values_list("timestamp", "id"))
 
+    def first_real_moment(self) -> datetime | None:
+        """Return when the oldest was sampled that nobody invented."""
+        return self.exclude(id__lt=0, metric_data__sampler__source="demo").first_moment()
+
     def lowest_id(self) -> int | None:
         """Return the lowest id."""
         return self.order_by("id").values_list("id", flat=True).first()

@@ -1,9 +1,11 @@
 """What a source of imported rows is made of. Pure."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from metrics.collectors import COLLECTORS, empty
 from metrics.collectors.base import Document
 
 RATIO, LEAST_BYTES = 300, 256 << 20
@@ -11,6 +13,9 @@ MOST_RECORD = 16 << 20
 MOST_DEPTH = 12
 LONGEST_INTERVAL = 31 * 86_400
 LONGEST_NAME = 60
+
+PARTS = tuple(collector.name for collector in COLLECTORS)
+_EMPTY = json.dumps({collector.name: empty(collector.fields) for collector in COLLECTORS})
 
 
 class BadInput(Exception):
@@ -49,6 +54,12 @@ class Input:
     def items(self) -> Iterator[Ready | BadInput]:
         """Yield the rows, and what is bad in their places; from the beginning at each call."""
         raise NotImplementedError
+
+
+def empty_document() -> Document:
+    """Return a document that says nothing; reading it anew is quicker than copying it."""
+    document: Document = json.loads(_EMPTY)
+    return document
 
 
 def marked(document: Document, source: str) -> Document:

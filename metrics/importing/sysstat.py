@@ -1,25 +1,30 @@
 """Samples of sysstat's archives as documents of ours."""
 
-import copy
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from metrics.collectors import COLLECTORS, empty
 from metrics.collectors.base import Document, Json
 from metrics.importing import sysstat_table as table
-from metrics.importing.base import LONGEST_INTERVAL, BadInput, Input, Ready, source_name
+from metrics.importing.base import (
+    LONGEST_INTERVAL,
+    PARTS,
+    BadInput,
+    Input,
+    Ready,
+    empty_document,
+    source_name,
+)
 from metrics.importing.checks import Wrong, check, finite, shown, time_of
 from metrics.importing.sadf import Part, parts_of
 from metrics.importing.sysstat_table import Said
 
 KIND = "sysstat"
 NAMESPACE = uuid.UUID("5b5d7d6e-5c0e-4b0e-9f0c-8f4f6a1f9a51")
-EMPTY: Document = {collector.name: empty(collector.fields) for collector in COLLECTORS}
 STATUS = {
-    name: "no data: sysstat does not record it." if name in table.ABSENT else "ok" for name in EMPTY
+    name: "no data: sysstat does not record it." if name in table.ABSENT else "ok" for name in PARTS
 }
 NO_DEVICE = dict.fromkeys(
     (*(said.ours for said in table.DISK), *("read_iops", "write_iops")),
@@ -84,7 +89,7 @@ def sample(said: Json, host: Mapping[str, Json], now: datetime) -> Ready:
 def blank(timestamp: datetime, host: Mapping[str, Json]) -> Document:
     """Return a document that says nothing but when and where."""
     source = source_name(KIND, host.get("nodename"))
-    document = copy.deepcopy(EMPTY)
+    document = empty_document()
     document["timestamp"] = timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     document["host"]["name"] = host.get("nodename")
     document["sampler"] = {

@@ -65,7 +65,7 @@ def insert(rows: Sequence[Ready]) -> None:
             adapt = connection.ops.adapt_datetimefield_value
             cursor.executemany(
                 f"INSERT INTO {_INTO} VALUES (%s, %s, %s, %s)",  # noqa: S608
-                ((id, adapt(at), AGGREGATED, text) for id, at, text in values),
+                [(id, adapt(at), AGGREGATED, text) for id, at, text in values],
             )
 
 

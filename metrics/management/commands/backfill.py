@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from metrics import rebuild
 from metrics.importing.base import BadInput, Input
+from metrics.importing.demo import DemoDays
+from metrics.importing.demo_host import SOURCE
 from metrics.importing.files import size_of
 from metrics.importing.running import JOB, Progress, Summary, rolled_up, run, warnings
 from metrics.importing.sadf import archives
@@ -22,10 +24,11 @@ from metrics.importing.sysstat import SysstatFile
 from metrics.importing.writing import remove
 from metrics.lock import Held, only_one
 from metrics.moments import BadMoment, parse_moment
-from metrics.querysets import imported
+from metrics.querysets import imported, snapshots
 
 PROGRESS_SECONDS = 1.0
 MOST_TOLD = 20
+MOST_DAYS = 366
 IMPORT = (
     " Nothing is written before all of it has been checked. It may run while PerfWatch runs, be "
     "stopped at any time and started again: what is stored already is left out. docs/backfill.md "
@@ -77,12 +80,24 @@ class Command(BaseCommand):
             action="store_true",
             help="bring in samples also where PerfWatch has its own",
         )
-        snapshots = kinds.add_parser(
+        exported = kinds.add_parser(
             "snapshots",
             help="bring in what `manage.py export --format jsonl` wrote",
             description="Bring in snapshots in JSON Lines, gzipped or not." + IMPORT,
         )
-        for one in (sysstat, snapshots):
+        invented = kinds.add_parser(
+            "demo",
+            help="invent days, to look around",
+            description=(
+                "Invent days of a host that is not there, before the oldest real sample: a rhythm "
+                "of days and weeks, and incidents with names. --remove takes them away again."
+            ),
+        )
+        invented.add_argument("days", nargs="?", metavar="DAYS", help=f"1 to {MOST_DAYS}")
+        invented.add_argument(
+            "--remove", dest="remove_demo", action="store_true", help="away with it"
+        )
+        for one in (sysstat, exported):
             one.add_argument("paths", nargs="+", metavar="FILE", type=Path)
             one.add_argument("--skip-bad", action="store_true", help="leave out what is bad")
 
@@ -103,9 +118,11 @@ class Command(BaseCommand):
         kind = options["kind"]
         if kind is None:
             raise CommandError("Say what to bring in: manage.py backfill --help")
-        return {"rollups": self._rollups, "sysstat": self._sysstat, "snapshots": self._snapshots}[
-            kind
-        ]
+        if options.get("remove_demo"):
+            options["remove"] = SOURCE
+            return self._remove
+        do: Callable[[dict[str, Any]], None] = getattr(self, f"_{kind}")
+        return do
 
     def _rollups(self, options: dict[str, Any]) -> None:
         now = timezone.now()
@@ -138,6 +155,15 @@ class Command(BaseCommand):
         now = timezone.now()
         files = [SnapshotFile(str(one), size_of(one), now) for one in options["paths"]]
         self._import(files, options)
+
+    def _demo(self, options: dict[str, Any]) -> None:
+        days = options["days"] or ""
+        if not (days.isdecimal() and 1 <= int(days[:9]) <= MOST_DAYS):
+            raise CommandError(f"DAYS is a whole number from 1 to {MOST_DAYS}.")
+        invented = DemoDays(int(days), snapshots().first_real_moment() or timezone.now())
+        self._import([invented], options | {"skip_bad": True})
+        for at, incident in invented.incidents():
+            self.stdout.write(f"{at:%Y-%m-%d %H:%M} UTC, {incident.minutes} min: {incident.name}")
 
     def _import(self, inputs: Sequence[Input], options: dict[str, Any]) -> None:
         began = time.monotonic()
