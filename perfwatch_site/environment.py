@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
-DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
+from perfwatch_site.databases import described
+
 ENV_FILE = "PERFWATCH_ENV_FILE"
 ENV_FILE_LINE = re.compile(r"(export )?[A-Za-z_0-9]+=.*|#.*|\s*")
 HOST = re.compile(r"\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
@@ -172,30 +173,7 @@ class Environment:
         may hold a password.
         """
         value = self.text(name, f"sqlite:///{default}")
-        scheme = value.partition(":")[0]
-        wrong = ImproperlyConfigured(
-            f"{name} must be like postgres://user:password@host:5432/name or sqlite:////path/file."
-        )
-        if scheme not in DATABASE_SCHEMES or "://" not in value:
-            raise wrong
-        if scheme == "sqlite":
-            path = value.removeprefix("sqlite://").removeprefix("/")
-            if not path:
-                raise wrong
-            if ":memory:" in path:
-                raise ImproperlyConfigured(
-                    f"{name} must name a file: each process would have a memory of its own."
-                )
-            file = str(self.base / path)
-            return {"ENGINE": "django.db.backends.sqlite3", "NAME": file, "OPTIONS": {}}
-        try:
-            database: dict[str, Any] = Env.db_url_config(value)
-        except ValueError:
-            raise wrong from None  # its cause quotes parts of the URL
-        if not database.get("NAME"):
-            raise wrong
-        database.setdefault("OPTIONS", {})
-        return database
+        return described(name, value, self.base)
 
     def networks(
         self, name: str, default: str = ""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from perfwatch_site.databases import prepared
 from perfwatch_site.environment import Environment
 from perfwatch_site.secret_key import stored_secret_key
 
@@ -103,35 +104,12 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- Database -------------------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", PERFWATCH_DATA_DIR / "perfwatch.sqlite3")}
-_database = DATABASES["default"]
-# A connection per thread stays open and is looked at before each request.
-_database["CONN_MAX_AGE"] = None
-_database["CONN_HEALTH_CHECKS"] = True
-if _database["ENGINE"].endswith("sqlite3"):
-    _database["OPTIONS"] |= {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        # page_size and auto_vacuum count only before journal_mode and before the first table.
-        # For documents of 4 to 7 KB no page size takes less room than 4 KiB. No mmap_size: each
-        # connection maps for itself, and four threads that read a large file held 1 GB.
-        "init_command": (
-            "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-            "PRAGMA synchronous=NORMAL;"
-        ),
-    }
+DATABASES = {
+    "default": prepared(env.database("DATABASE_URL", PERFWATCH_DATA_DIR / "perfwatch.sqlite3"))
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # In memory there is no write-ahead log, so tests of locks need a file.
-    _database["TEST"] = {"NAME": str(PERFWATCH_DATA_DIR / "test.sqlite3")}
-else:
-    # Nobody waits for long on a database that is away: sampling goes on without it.
-    _database["OPTIONS"] = {
-        "connect_timeout": 2,
-        "tcp_user_timeout": 5_000,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "application_name": "perfwatch",
-    } | _database["OPTIONS"]
+    DATABASES["default"]["TEST"] = {"NAME": str(PERFWATCH_DATA_DIR / "test.sqlite3")}
 
 env.refuse_unknown()
 

@@ -1,0 +1,69 @@
+"""What a database URL means to Django: the same for DATABASE_URL and for `manage.py transfer`."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+SCHEMES = ("postgres", "postgresql", "sqlite")
+
+
+def described(name: str, value: str, base: Path) -> dict[str, Any]:
+    """Return Django's description of a database; a relative path starts at `base`.
+
+    Errors name `name`. The URL is never part of one: it may hold a password.
+    """
+    scheme = value.partition(":")[0]
+    wrong = ImproperlyConfigured(
+        f"{name} must be like postgres://user:password@host:5432/name or sqlite:////path/file."
+    )
+    if scheme not in SCHEMES or "://" not in value:
+        raise wrong
+    if scheme == "sqlite":
+        path = value.removeprefix("sqlite://").removeprefix("/")
+        if not path:
+            raise wrong
+        if ":memory:" in path:
+            raise ImproperlyConfigured(
+                f"{name} must name a file: each process would have a memory of its own."
+            )
+        file = str(base / path)
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": file, "OPTIONS": {}}
+    try:
+        database: dict[str, Any] = Env.db_url_config(value)
+    except ValueError:
+        raise wrong from None  # its cause quotes parts of the URL
+    if not database.get("NAME"):
+        raise wrong
+    database.setdefault("OPTIONS", {})
+    return database
+
+
+def prepared(database: dict[str, Any]) -> dict[str, Any]:
+    """Return the description with the options that PerfWatch needs."""
+    # A connection per thread stays open and is looked at before each request.
+    database = database | {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    if database["ENGINE"].endswith("sqlite3"):
+        database["OPTIONS"] |= {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            # page_size and auto_vacuum count only before journal_mode and before the first table.
+            # For documents of 4 to 7 KB no page size takes less room than 4 KiB. No mmap_size: each
+            # connection maps for itself, and four threads that read a large file held 1 GB.
+            "init_command": (
+                "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+                "PRAGMA synchronous=NORMAL;"
+            ),
+        }
+        return database
+    # Nobody waits for long on a database that is away: sampling goes on without it.
+    database["OPTIONS"] = {
+        "connect_timeout": 2,
+        "tcp_user_timeout": 5_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "application_name": "perfwatch",
+    } | database["OPTIONS"]
+    return database
