@@ -8,10 +8,13 @@ from metrics.archiving import Policy
 from metrics.configuration import DEFAULTS, sampling_interval
 from metrics.folding import bucket_seconds
 from metrics.querysets import settings_of, snapshots
-from metrics.retention import SCANNED, believed
+from metrics.retention import SCANNED, WITNESS_SECONDS, believed
 from metrics.tiers import DAY, TIERS, moment
 
 AHEAD_DAYS = 30
+JUMP = timedelta(hours=24)
+"""A clock so far ahead of the samples is pointed out to those who clean up by hand."""
+
 GROWTH = 2.9
 """A folded document has its mirrors beside its values: so many times a sample's."""
 
@@ -47,6 +50,12 @@ class Rehearsal(NamedTuple):
     believed_now: datetime
     estimates: frozenset[str]
 
+    def witnessed(self, now: datetime) -> datetime | None:
+        """Return about when the last samples were taken, if the clock is far ahead of that."""
+        if not self.rows or now - self.believed_now <= JUMP:
+            return None
+        return self.believed_now - timedelta(seconds=WITNESS_SECONDS)
+
 
 def rehearsal(
     policy: Policy, now: datetime, interval: int | None = None, *, trusts_clock: bool = False
@@ -69,7 +78,7 @@ def rehearsal(
         fold, buckets = _to_fold(policy, borders.delete, borders.fold)
     old = sizes.snapshot_bytes(everything, newest=False) or 0.0
     young = sizes.snapshot_bytes(everything, newest=True) or 0.0
-    folded = _folded_bytes(old, young)
+    folded = folded_bytes(old, young)
     freed = gone.rows * old + fold.rows * young - buckets * folded
     estimates = {
         name
@@ -77,16 +86,20 @@ def rehearsal(
         if not one.is_exact
     }
     mean = young if not policy.folds or not rows.rows else (old + young) / 2
+    used = sizes.used_bytes(rows.rows, mean)
+    left = rows.rows - gone.rows - fold.rows + buckets
+    row = folded if buckets else old
+    shrink = _to_shrink(policy, used - freed, left, row)
     return Rehearsal(
         rows=rows.rows,
-        bytes=sizes.used_bytes(rows.rows, mean),
+        bytes=used,
         oldest=everything.first_moment(),
         newest=everything.last_moment(),
         delete_rows=gone.rows,
         fold_rows=fold.rows,
         fold_into_rows=buckets,
-        shrink_rows=sizes.excess(policy.max_mb) if policy.max_mb else 0,
-        freed_bytes=max(0, int(freed)),
+        shrink_rows=shrink,
+        freed_bytes=max(0, int(freed + shrink * row)),
         bytes_in_30_days=_ahead(policy, present, interval, young, folded),
         resolutions=resolutions(policy, interval),
         believed_now=present,
@@ -101,6 +114,14 @@ def rehearsal(
             }
         ),
     )
+
+
+def bytes_ahead(policy: Policy, now: datetime, interval: int) -> int:
+    """Return only the bytes that will be there in 30 days: nothing is counted for that."""
+    everything = snapshots()
+    old = sizes.snapshot_bytes(everything, newest=False) or 0.0
+    young = sizes.snapshot_bytes(everything, newest=True) or 0.0
+    return _ahead(policy, believed(now), interval, young, folded_bytes(old, young))
 
 
 def resolutions(policy: Policy, interval: int) -> tuple[Resolution, ...]:
@@ -125,7 +146,13 @@ def _to_fold(policy: Policy, start: int, end: int) -> tuple[sizes.Count, int]:
     return found, min(found.rows, int(-(-seconds // policy.interval)))
 
 
-def _folded_bytes(old: float, young: float) -> float:
+def _to_shrink(policy: Policy, used: float, rows: int, row: float) -> int:
+    """Return the rows that go for the bound by size, of those that the policy leaves."""
+    over = used - policy.max_mb * sizes.MB if policy.max_mb else 0
+    return max(0, min(rows, -int(-over // row))) if row else 0
+
+
+def folded_bytes(old: float, young: float) -> float:
     """Return the bytes of a folded row: of the oldest, else a guess by a sample's."""
     oldest = snapshots().documents(1)
     return old if oldest and bucket_seconds(oldest[0][1]) else young * GROWTH

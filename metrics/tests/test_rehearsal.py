@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from metrics import retention, rollups
+from metrics import retention, rollups, sizes
 from metrics.archiving import Policy
 from metrics.models import Config, MetricsSnapshot
-from metrics.rehearsal import Resolution, rehearsal, resolutions
+from metrics.rehearsal import Resolution, bytes_ahead, rehearsal, resolutions
 from metrics.retention import Run
 from metrics.tests.builders import NOW, document
 
@@ -39,6 +39,25 @@ def test_it_tells_what_a_run_then_does():
     after = rehearsal(policy, NOW)
     assert (after.delete_rows, after.fold_rows, after.fold_into_rows) == (0, 0, 0)
     assert after.oldest.timestamp() % 86_400 == 0
+
+
+def test_the_bound_by_size_takes_only_what_the_policy_leaves(monkeypatch):
+    monkeypatch.setattr(sizes, "MB", 1_000)
+    monkeypatch.setattr(sizes, "used_bytes", lambda rows, row: round(rows * row))
+    everything = rehearsal(Policy(), NOW).bytes
+    whole = Policy(retention_days=30, downsample_after_days=30, max_mb=everything // 1_000 + 1)
+    assert rehearsal(whole, NOW).shrink_rows == 0
+    half = Policy(retention_days=30, downsample_after_days=30, max_mb=everything // 2_000)
+    assert rehearsal(half, NOW).shrink_rows == pytest.approx(45 / 2, abs=1.5)
+    assert rehearsal(half, NOW).freed_bytes == pytest.approx(everything / 2, rel=0.1)
+    days = Policy(retention_days=5, downsample_after_days=5, max_mb=everything // 2_000)
+    assert rehearsal(days, NOW).delete_rows > 45 / 2
+    assert rehearsal(days, NOW).shrink_rows == 0
+
+
+def test_what_will_be_there_is_told_alone_too():
+    policy = Policy(retention_days=12, downsample_after_days=5)
+    assert bytes_ahead(policy, NOW, 5) == rehearsal(policy, NOW, 5).bytes_in_30_days
 
 
 def test_less_often_and_less_long_takes_less_room():

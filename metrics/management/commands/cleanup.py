@@ -4,7 +4,6 @@ import sys
 import time
 from argparse import ArgumentParser
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,7 +20,6 @@ from metrics.rehearsal import Rehearsal, rehearsal
 
 PROGRESS_SECONDS = 1.0
 MOST_TRIES = 50
-JUMP = timedelta(hours=24)
 
 
 class Command(BaseCommand):
@@ -123,10 +121,10 @@ def questions(row: ArchivePolicy, policy: Policy, told: Rehearsal) -> list[str]:
     if policy.retention_days < row.retention_days:
         found.append(f"The policy keeps {row.retention_days} days, not {policy.retention_days}.")
     now = timezone.now()
-    if now - told.believed_now > JUMP and told.rows:
+    if last := told.witnessed(now):
         found.append(
             f"The clock says {now:%Y-%m-%d %H:%M} UTC, but the samples stored last were taken "
-            f"about {told.believed_now - timedelta(hours=3):%Y-%m-%d %H:%M}."
+            f"about {last:%Y-%m-%d %H:%M}."
         )
     return found
 
