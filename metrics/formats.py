@@ -59,6 +59,12 @@ def text_of(value: Any, unit: Unit) -> Text:
     return Text(_digits(number), scale.prefixes[steps] + scale.suffix)
 
 
+def megabytes(size: float) -> str:
+    """Return bytes as the settings reckon them, in MB of a million: "812 MB", "0.4 MB"."""
+    number = size / 1_000_000
+    return f"{number:,.0f} MB" if number >= 10 or number == 0 else f"{max(number, 0.1):.1f} MB"
+
+
 def duration(seconds: float | None) -> str:
     """Return a time span in its one or two largest units: "12 d 4 h", "40 s"."""
     if seconds is None:

@@ -1,7 +1,7 @@
 import pytest
 
 from metrics.collectors.fields import Unit
-from metrics.formats import SCALES, duration, text_of
+from metrics.formats import SCALES, duration, megabytes, text_of
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,11 @@ def test_every_unit_has_a_scale_and_is_named_in_its_text():
 )
 def test_a_time_span_has_its_two_largest_units(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 MB"), (1, "0.1 MB"), (9_870_000, "9.9 MB"), (10_400_000, "10 MB"), (3e9, "3,000 MB")],
+)
+def test_sizes_on_disk_are_told_in_megabytes(size, text):
+    assert megabytes(size) == text
