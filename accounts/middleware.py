@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts import tokens
+from perfwatch_site import typed
 
 API = "/api/"
 _REALM = 'Bearer realm="PerfWatch"'
@@ -41,21 +42,21 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
     ) -> HttpResponseBase:
         """Redirect to the login page; a fragment makes the whole page go there, and back.
 
-        Programs get a 401 instead, in JSON.
+        What was typed comes back, too, where the view keeps it. Programs get a 401, in JSON.
         """
         if request.path_info.startswith(API):
             sentence = "Log in, or send an API token: Authorization: Bearer …"
             return _refusal(sentence, 401, _REALM)
         htmx = getattr(request, "htmx", None)
-        if htmx:
+        page = typed.address(request)
+        if page is None and htmx:
             page = htmx.current_url_abs_path or "/"
+        if page is not None:
             request.path_info, query = page.partition("?")[::2]
             request.path = request.path_info
             request.META["QUERY_STRING"] = query
-            return HttpResponseClientRedirect(
-                super().handle_no_permission(request, view_func)["Location"]
-            )
-        return super().handle_no_permission(request, view_func)
+        answer = super().handle_no_permission(request, view_func)
+        return HttpResponseClientRedirect(answer["Location"]) if htmx else answer
 
     def _enter_by_token(self, request: HttpRequest, secret: str) -> HttpResponseBase | None:
         """Make the request its owner's, without looking at the session, and so without a cookie."""

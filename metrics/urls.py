@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from metrics import api, downloads, health, views
+from metrics import api, cleanup_views, downloads, health, settings_views, views
 
 urlpatterns = [
     path("", views.live_page, name="live"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("history/verdict/", views.history_verdict, name="history-verdict"),
     path("history/export/", downloads.export, name="history-export"),
     path("help/counters/", views.counters, name="counters"),
+    path("settings/", settings_views.settings_page, name="settings"),
+    path("settings/cleanup/", cleanup_views.cleanup_page, name="cleanup"),
     path("api/export/", downloads.api_export, name="api-export"),
     path("api/series/", api.series, name="api-series"),
     path("api/compare/", api.compare, name="api-compare"),

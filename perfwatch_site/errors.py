@@ -4,8 +4,11 @@ import sys
 
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template import loader
+from django_htmx.http import HttpResponseClientRedirect
+
+from perfwatch_site import typed
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -39,7 +42,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer 403 to a form whose token is missing or old."""
+    """Answer 403 to a form whose token is missing or old; show it again where its view can."""
+    if page := typed.address(request):
+        htmx = getattr(request, "htmx", None)
+        return HttpResponseClientRedirect(page) if htmx else HttpResponseRedirect(page)
     text = "This form is too old, or cookies are off. Go back, reload the page and try again."
     return _page(request, 403, "The form was not accepted", text)
 
