@@ -76,7 +76,7 @@ def compare(host: Host, seconds: int = SECONDS) -> list[Compared]:
         raise Unavailable(" ".join(said.split())[:300] or "perf stat failed.")
     ours = perf_events.document(after, before, ended - began)
     theirs = _counts(said)
-    return [Compared(name, ours[name], theirs.get(its)) for name, its in events.items()]
+    return [Compared(name, ours.get(name), theirs.get(its)) for name, its in events.items()]
 
 
 def _counts(said: str) -> dict[str, float]:

@@ -204,6 +204,13 @@ _RATIOS = {
     if (ratio := one.ratio)
 }
 _DIGITS = 6  # of ratios, significant
+# The others are left out where they cannot be counted: their nulls would be a tenth of a snapshot.
+_SCHEMA = """
+    cycles instructions ipc cache_references cache_misses cache_miss_percent branch_instructions
+    branch_misses branch_miss_percent dtlb_load_misses counted_seconds
+"""
+_ALWAYS = {*_SCHEMA.split(), *map(_name, SOFTWARE)}
+_NEEDED = {"busy_seconds": "cycles"}
 
 Numbers = dict[str, float]
 
@@ -275,9 +282,18 @@ def document(now: PerfReading, before: PerfReading | None, elapsed: float | None
             }
             for cpu, values in sorted(each.items())
         }
+    counted = (
+        {name for group in now.counts.groups.values() for name in group.values}
+        if now.counts
+        else set()
+    )
     return {
-        **{name: grown.get(name) for name in _COUNTS},
-        **{name: _quotient(grown, *of) for name, of in _RATIOS.items()},
+        **{n: grown.get(n) for n in _COUNTS if n in _ALWAYS or _NEEDED.get(n, n) in counted},
+        **{
+            name: _quotient(grown, *of)
+            for name, of in _RATIOS.items()
+            if name in _ALWAYS or _NEEDED.get(of[0], of[0]) in counted
+        },
         "per_cpu": per_cpu,
         "available": now.cpus is not None,
         "reason": now.reason,

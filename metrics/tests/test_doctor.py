@@ -23,7 +23,7 @@ from perfwatch_site.tests.workplace import free_port
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]
 
 
 def now():

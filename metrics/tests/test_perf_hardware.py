@@ -176,6 +176,18 @@ class TestWhatIsMissing:
         assert section["reason"].count("virtual PMU,") == 1
         assert (section["available"], section["ipc"], section["per_cpu"]) == (True, None, {})
 
+    def test_what_cannot_be_counted_takes_no_room_unless_the_schema_asks_for_it(
+        self, kernel, tmp_path
+    ):
+        counted = Watch("perf_events", tmp_path / "all").second().keys()
+        kernel.refuse = lambda type, config, cpu: None if type == SOFTWARE else errno.ENOENT
+        kernel.own = lambda type: errno.ENOENT
+        left = Watch("perf_events", tmp_path / "few").second()
+        schema = {"cycles", "instructions", "ipc", "cache_miss_percent", "dtlb_load_misses"}
+        assert schema <= left.keys()
+        assert counted - left.keys() >= {"llc_loads", "effective_ghz", "busy_seconds", "l1d_loads"}
+        assert {"context_switches", "counted_seconds"} <= left.keys()
+
     def test_an_event_that_the_cpu_lacks_costs_no_other(self, kernel, tmp_path):
         missing = (HW_CACHE, LLC)
         kernel.refuse = lambda type, config, cpu: errno.ENOENT if (type, config) == missing else 0
