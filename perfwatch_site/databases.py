@@ -1,5 +1,7 @@
 """What a database URL means to Django: the same for DATABASE_URL and for `manage.py transfer`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +69,18 @@ def prepared(database: dict[str, Any]) -> dict[str, Any]:
         "application_name": "perfwatch",
     } | database["OPTIONS"]
     return database
+
+
+@contextmanager
+def known(alias: str, database: dict[str, Any]) -> Iterator[None]:
+    """Have Django know another database by an alias, for a while."""
+    from django.db import connections
+
+    found = connections.configure_settings({"default": {}, alias: database})
+    connections.databases[alias] = found[alias]
+    try:
+        yield
+    finally:
+        connections[alias].close()
+        del connections[alias]
+        del connections.databases[alias]

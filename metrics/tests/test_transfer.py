@@ -21,6 +21,7 @@ from metrics.management.commands import transfer as command
 from metrics.models import ArchivePolicy, Config, MetricsSnapshot, Rollup
 from metrics.tests.builders import NOW, document, stored
 from metrics.tests.processes import ROOT, Processes
+from perfwatch_site.databases import described, known, prepared
 
 OTHER, THIRD = "other", "third"
 
@@ -55,14 +56,9 @@ def run(url):
 def other(tmp_path):
     """Another SQLite database, and how Django gets at it once it was filled."""
     path = tmp_path / "other.sqlite3"
-    known = connections.configure_settings(
-        {"default": {}, OTHER: command.prepared(command.described("x", f"sqlite:///{path}", ROOT))}
-    )
-    connections.databases[OTHER] = known[OTHER]
-    yield f"sqlite:///{path}"
-    connections[OTHER].close()
-    del connections[OTHER]
-    del connections.databases[OTHER]
+    url = f"sqlite:///{path}"
+    with known(OTHER, prepared(described("x", url, ROOT))):
+        yield url
 
 
 def contents(alias):

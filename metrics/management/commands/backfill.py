@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFault
 from django.utils import timezone
@@ -17,6 +19,8 @@ from metrics.importing.base import BadInput, Input
 from metrics.importing.demo import DemoDays
 from metrics.importing.demo_host import SOURCE
 from metrics.importing.files import size_of
+from metrics.importing.first_perfwatch import FirstPerfWatch
+from metrics.importing.people import bring, people
 from metrics.importing.running import JOB, Progress, Summary, rolled_up, run, warnings
 from metrics.importing.sadf import archives
 from metrics.importing.snapshots import SnapshotFile
@@ -25,10 +29,12 @@ from metrics.importing.writing import remove
 from metrics.lock import Held, only_one
 from metrics.moments import BadMoment, parse_moment
 from metrics.querysets import imported, snapshots
+from perfwatch_site.databases import described, known, prepared
 
 PROGRESS_SECONDS = 1.0
 MOST_TOLD = 20
 MOST_DAYS = 366
+FIRST = "first_perfwatch"
 IMPORT = (
     " Nothing is written before all of it has been checked. It may run while PerfWatch runs, be "
     "stopped at any time and started again: what is stored already is left out. docs/backfill.md "
@@ -75,11 +81,6 @@ class Command(BaseCommand):
                 "times that PerfWatch has sampled itself are left out." + IMPORT
             ),
         )
-        sysstat.add_argument(
-            "--overlapping",
-            action="store_true",
-            help="bring in samples also where PerfWatch has its own",
-        )
         exported = kinds.add_parser(
             "snapshots",
             help="bring in what `manage.py export --format jsonl` wrote",
@@ -97,9 +98,30 @@ class Command(BaseCommand):
         invented.add_argument(
             "--remove", dest="remove_demo", action="store_true", help="away with it"
         )
+        first = kinds.add_parser(
+            "perfwatch",
+            help="bring in the database of the first PerfWatch",
+            description=(
+                "Bring in the samples of the first PerfWatch (FastAPI and Vue), which kept a row "
+                "for each collector. Nothing is changed there." + IMPORT
+            ),
+        )
+        first.add_argument("url", metavar="DATABASE_URL", help="postgres://user:password@host/name")
+        first.add_argument(
+            "--with-users",
+            action="store_true",
+            help="and its people, as viewers, who keep their passwords",
+        )
+        for one in (sysstat, first):
+            one.add_argument(
+                "--overlapping",
+                action="store_true",
+                help="bring in samples also where PerfWatch has its own",
+            )
+        for one in (sysstat, exported, first):
+            one.add_argument("--skip-bad", action="store_true", help="leave out what is bad")
         for one in (sysstat, exported):
             one.add_argument("paths", nargs="+", metavar="FILE", type=Path)
-            one.add_argument("--skip-bad", action="store_true", help="leave out what is bad")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it; all that can go wrong is said in one line."""
@@ -155,6 +177,19 @@ class Command(BaseCommand):
         now = timezone.now()
         files = [SnapshotFile(str(one), size_of(one), now) for one in options["paths"]]
         self._import(files, options)
+
+    def _perfwatch(self, options: dict[str, Any]) -> None:
+        url = options["url"].replace("+asyncpg", "").replace("+psycopg", "")
+        try:
+            database = prepared(described("DATABASE_URL", url, settings.BASE_DIR))
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
+        with known(FIRST, database):
+            found = people(FIRST) if options["with_users"] else []
+            self._import([FirstPerfWatch(FIRST, timezone.now())], options)
+            if options["with_users"]:
+                names = ", ".join(bring(found)) or "nobody who is not known already"
+                self.stdout.write(f"People: {names}.")
 
     def _demo(self, options: dict[str, Any]) -> None:
         days = options["days"] or ""

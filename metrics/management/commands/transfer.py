@@ -14,7 +14,7 @@ from django.db import Error as DatabaseFault
 
 from metrics.lock import Held, lock_file, lock_path
 from metrics.transfer import Progress, Refused, Table, check, copy, finish, verify
-from perfwatch_site.databases import described, prepared
+from perfwatch_site.databases import described, known, prepared
 
 PROGRESS_SECONDS = 1.0
 TARGET = "transfer_target"
@@ -45,8 +45,9 @@ class Command(BaseCommand):
         began = time.monotonic()
         found: list[Table] = []
         try:
-            with lock_file(lock_path()):
-                add_database(options["to"])
+            target = prepared(described("--to", options["to"], settings.BASE_DIR))
+            refuse_same(target)
+            with lock_file(lock_path()), known(TARGET, target):
                 call_command("migrate", database=TARGET, verbosity=0)
                 check(DEFAULT_DB_ALIAS, TARGET)
                 self._follow(copy(DEFAULT_DB_ALIAS, TARGET))
@@ -63,8 +64,6 @@ class Command(BaseCommand):
             raise CommandError(f"One of the databases cannot be used: {reason}") from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Start it again to go on.") from None
-        finally:
-            remove_database()
         self.stdout.write(f"{'table':28} {'rows':>10}  checksum")
         for table in found:
             self.stdout.write(f"{table.name:28} {table.rows:>10,}  {table.checksum}")
@@ -92,20 +91,9 @@ def progress(step: Progress, rows: int, seconds: float) -> str:
     return f"{step.phase} {step.table}: {share:.0f} %, {rate:,.0f} rows per second, {left}"
 
 
-def add_database(url: str) -> None:
-    """Have Django know the target; raise Refused where it is the database that is in use."""
-    target = prepared(described("--to", url, settings.BASE_DIR))
+def refuse_same(target: dict[str, Any]) -> None:
+    """Raise Refused where the target is the database that is in use."""
     source = connections[DEFAULT_DB_ALIAS].settings_dict
     names = ("ENGINE", "HOST", "PORT", "NAME")
     if all(str(target.get(name) or "") == str(source.get(name) or "") for name in names):
         raise Refused("--to is the database that is in use (DATABASE_URL).")
-    known = connections.configure_settings({DEFAULT_DB_ALIAS: {}, TARGET: target})
-    connections.databases[TARGET] = known[TARGET]
-
-
-def remove_database() -> None:
-    """Have Django forget the target."""
-    if TARGET in connections.databases:
-        connections[TARGET].close()
-        del connections[TARGET]
-        del connections.databases[TARGET]
