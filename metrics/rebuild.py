@@ -16,6 +16,9 @@ from metrics.tiers import TIERS
 PAUSE_SECONDS = {"sqlite": 0.15, "postgresql": 0.0}
 """Between steps: who waits for SQLite's write lock, such as the sampler, looks every 0.1 s."""
 
+LIMITS = rollups.Limits(rows=300, slots=rollups.LARGE.slots)
+"""A step has all its documents in memory, where those of a large host take 100 KB each."""
+
 WORK_SECONDS = 0.5
 """So long steps go on without a pause; one may take a hundredth of that."""
 
@@ -26,7 +29,7 @@ def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
     Without a start everything. What it leaves behind when stopped is pending, not lost.
     """
     if rollup_state.load() is None:
-        rollups.step(timezone.now(), rollups.LARGE, wait=True)
+        rollups.step(timezone.now(), LIMITS, wait=True)
     first = start or oldest()
     if first:
         rollups.changed(first, end)
@@ -39,7 +42,7 @@ def caught_up() -> Iterator[int]:
     while more:
         state = rollup_state.load()
         yield left(state) if state else 0
-        more = rollups.step(timezone.now(), rollups.LARGE, wait=True)
+        more = rollups.step(timezone.now(), LIMITS, wait=True)
         if time.monotonic() - began > WORK_SECONDS:
             time.sleep(PAUSE_SECONDS[connection.vendor])
             began = time.monotonic()
