@@ -186,7 +186,7 @@ customElements.define("history-range", class extends HTMLElement {
     if (this.other.value) {
       this.fill(section, this.dataset.changes, location.search);
     } else {
-      htmx.trigger(section, "htmx:abort");
+      this.requests.get(section)?.abort();
       section.replaceChildren();
     }
   }
@@ -197,13 +197,25 @@ customElements.define("history-range", class extends HTMLElement {
   }
 
   // Asks for a part of the page about the stretch that is shown.
-  fill(section, path, search = "") {
-    // An answer that was asked for before would come into a page that shows something else.
-    htmx.trigger(section, "htmx:abort");
+  async fill(section, path, search = "") {
     const address = new URL(path, location);
     address.search = search;
     for (const [name, time] of Object.entries(this.span)) address.searchParams.set(name, Math.round(time));
-    htmx.ajax("GET", address.pathname + address.search, { source: section, target: section, swap: "innerHTML" });
+    // An answer that was asked for before would come into a page that shows something else.
+    this.requests.get(section)?.abort();
+    const request = new AbortController();
+    this.requests.set(section, request);
+    try {
+      const response = await fetch(address, { signal: request.signal, headers: { "HX-Request": "true" } });
+      if (response.headers.has("HX-Redirect")) this.logIn();
+      section.innerHTML = response.ok ? await response.text() : "";
+      this.localTimes(section);
+    } catch (error) {
+      // The charts say that the server does not answer.
+      if (error.name !== "AbortError") section.replaceChildren();
+    } finally {
+      if (this.requests.get(section) === request) this.requests.delete(section);
+    }
   }
 
   back() {
