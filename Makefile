@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run stop test check bench soak setup lock again
+.PHONY: help run stop test check bench bench-quick soak setup lock again
 
 VENV_PYTHON := .venv/bin/python
 NEWEST_PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
@@ -27,8 +27,11 @@ isolated = data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && isolated() { \
 	env -i PATH="$$PATH" HOME="$$HOME" LC_ALL=C.UTF-8 PERFWATCH_ENV_FILE= PERFWATCH_DATA_DIR="$$data" \
 	PERFWATCH_BASE_URL=https://perfwatch.example.org $(VENV_PYTHON) "$$@"; }
 
+on_both_databases = for database in sqlite postgresql; do \
+	$(VENV_PYTHON) benchmarks/$(1).py --database $$database $(2) || exit 1; done
+
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.collected ## Start PerfWatch and keep it running until Ctrl-C; the first time, set it up.
 	@exec $(VENV_PYTHON) manage.py serve
@@ -54,9 +57,23 @@ check: .venv/.installed-dev ## Check style, types, import rules, migrations and 
 	isolated manage.py makemigrations --check --dry-run; \
 	isolated manage.py check --deploy --fail-level WARNING
 
-bench: .venv/.installed ## Measure what a sample and the sampler cost.
+bench: .venv/.installed-dev ## Measure what PerfWatch costs, on SQLite and PostgreSQL (an hour or two).
 	@$(VENV_PYTHON) benchmarks/sample_cost.py && echo
-	@$(VENV_PYTHON) benchmarks/sampler_cost.py
+	@$(VENV_PYTHON) benchmarks/sampler_cost.py && echo
+	@$(VENV_PYTHON) benchmarks/beside_others.py && echo
+	@$(VENV_PYTHON) benchmarks/importing.py && echo
+	@$(call on_both_databases,month,)
+	@$(call on_both_databases,month,--cores 64)
+	@$(call on_both_databases,year,)
+	@$(call on_both_databases,cleaning,)
+
+bench-quick: .venv/.installed-dev ## See that the benchmarks run, on next to nothing (three minutes).
+	@$(VENV_PYTHON) benchmarks/sample_cost.py --samples 10 && echo
+	@$(VENV_PYTHON) benchmarks/sampler_cost.py --seconds 2 --intervals 1 && echo
+	@$(VENV_PYTHON) benchmarks/tick_spacing.py --seconds 3
+	@$(call on_both_databases,month,--quick)
+	@$(call on_both_databases,year,--quick)
+	@$(call on_both_databases,cleaning,--quick)
 
 soak: .venv/.installed ## Measure how evenly samples are taken over a longer time.
 	@$(VENV_PYTHON) benchmarks/tick_spacing.py

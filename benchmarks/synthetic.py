@@ -1,150 +1,247 @@
-"""A database of its own, filled with realistic documents of a host with eight CPUs."""
+"""Samples as a host leaves them in a month or a year, made quickly and stored in bulk.
+
+A real document of this host whose numbers follow the hour and the day of the week, with noise of
+their own. No two documents are alike: what is alike is compressed away too easily.
+"""
 
 import json
-import os
+import math
 import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from itertools import islice
+from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from own_database import ROOT  # noqa: F401  finds the project
 
-CORES = 8
-POOL = 500
+from metrics.tests.made_samples import MODES, RARE, SLOW, STILL, USUAL
+
+USUAL_CORES = 8
 INTERVAL = 5
+PER_DAY = 86_400 // INTERVAL
+LATE = timedelta(milliseconds=2)
+"""Samples come a moment after their time."""
+
+IN_AN_HOUR = 12
+"""Samples that a folded hour is made of here: the document is as large as one of 720."""
+
+PORTION = 10_000
+
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+"""Ids count the intervals since then: folding leaves the highest of a bucket, and gaps."""
 
 
-@contextmanager
-def database(vendor: str) -> Iterator[None]:
-    """Set Django up on an empty SQLite file or on a PostgreSQL of our own."""
-    from perfwatch_site.tests.workplace import Workplace
-
-    workplace = Workplace()
-    try:
-        os.environ["PERFWATCH_ENV_FILE"] = ""
-        os.environ["PERFWATCH_DATA_DIR"] = str(workplace.make("data"))
-        os.environ.pop("DATABASE_URL", None)
-        if vendor == "postgresql":
-            from perfwatch_site.tests.own_servers import start_postgresql
-
-            # pytest would make the database that the URL names; this one is always there.
-            os.environ["DATABASE_URL"] = (
-                start_postgresql(workplace).rpartition("/")[0] + "/postgres"
-            )
-        os.environ["DJANGO_SETTINGS_MODULE"] = "perfwatch_site.settings"
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        call_command("migrate", verbosity=0)
-        yield
-    finally:
-        from django.db import connections
-
-        connections.close_all()
-        workplace.close()
+MARKS = {"timestamp": "@timestamp", "sampler.id": "@id"}
+MARKS |= {"sampler.interval_seconds": "@interval", "processes": "@processes"}
+FORMATS = ("%d", "%.2f", "%.3f")
 
 
-def documents(count: int) -> list[dict]:
-    """Return documents of this host's shape, with eight cores and numbers that vary."""
+class Term(NamedTuple):
+    """How a number is made: start + speed × seconds + level × (size + noise × z)."""
+
+    start: float
+    speed: float
+    size: float
+    noise: float
+
+
+class Host:
+    """A host that is sampled; `text` is its document at a moment."""
+
+    def __init__(self, cores: int, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+        self._terms: list[Term] = []
+        self._rare: list[int] = []
+        real = _real()
+        _make_complete(real, cores)
+        looks = json.dumps(real["processes"], separators=(",", ":"))
+        real["processes"] = MARKS["processes"]
+        pattern = json.dumps(self._pattern(real, ""), separators=(",", ":"))
+        for form in FORMATS:
+            pattern = pattern.replace(f'"{form}"', form)
+        mark = f'"{MARKS["processes"]}"'
+        self._with_looks = pattern.replace(mark, looks)
+        self._without = pattern.replace(mark, '{"top_cpu":{},"top_memory":{}}')
+        self._noise = [min(2.0, max(-2.0, self._random.gauss(0, 1))) for _ in range(20_011)]
+
+    def text(self, at: datetime, interval: float = INTERVAL) -> str:
+        """Return the document of a moment as JSON."""
+        chance, level, seconds = self._random, _level(at), at.timestamp() - EPOCH.timestamp()
+        first = chance.randrange(len(self._noise) - len(self._terms))
+        noise = self._noise[first : first + len(self._terms)]
+        values: list[Any] = [
+            start + speed * seconds + level * (size + share * z)
+            for (start, speed, size, share), z in zip(self._terms, noise, strict=True)
+        ]
+        if self._rare:
+            values[chance.choice(self._rare)] = chance.randrange(1, 40)
+        looked = int(seconds / INTERVAL) % 6 == 0  # twice a minute
+        form = self._with_looks if looked else self._without
+        text = form % tuple(values)
+        moment = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text = text.replace("@timestamp", moment, 1).replace('"@interval"', f"{interval:.1f}", 1)
+        return text.replace("@id", f"{chance.getrandbits(128):032x}", 1)
+
+    def _pattern(self, value: Any, path: str) -> Any:
+        """Return the document with printf formats in place of numbers, and note their terms."""
+        if isinstance(value, dict):
+            if value.get("is_up") is False:
+                return value
+            return {
+                name: self._pattern(one, f"{path}.{name}".strip(".")) for name, one in value.items()
+            }
+        if isinstance(value, list):
+            return [self._pattern(one, f"{path}.{number}") for number, one in enumerate(value)]
+        if path in MARKS or isinstance(value, str):
+            return MARKS.get(path) or value
+        return self._number(value, path) if isinstance(value, int | float) else value
+
+    def _number(self, value: float, path: str) -> Any:
+        from metrics.collectors import field_of
+        from metrics.collectors.fields import Kind, Unit
+
+        field = field_of(path)
+        if not field or field.kind in {Kind.CAPACITY, Kind.STATE} or path in STILL:
+            return value
+        is_rare = bool(RARE.search(path))
+        if is_rare:
+            self._rare.append(len(self._terms))
+        self._terms.append(_term(field, path, value or USUAL.get(field.unit, 40), is_rare=is_rare))
+        if isinstance(value, int):
+            return "%d"
+        return "%.2f" if field.unit is Unit.PERCENT else "%.3f"
+
+
+def _term(field: Any, path: str, size: float, *, is_rare: bool) -> Term:
+    from metrics.collectors.fields import Kind, Unit
+
+    if is_rare:
+        return Term(0, 0, 0, 0)
+    if field.kind is Kind.COUNTER:
+        return Term(size, 1_000, 0, 0)
+    if path == "host.uptime_seconds":
+        return Term(size, 1, 0, 0)
+    if field.kind is Kind.GAUGE and SLOW.search(path):
+        return Term(0.8 * size, 0, 0.2 * size, 0.005 * size)
+    if field.unit is Unit.PERCENT:
+        size = min(size, 30.0)  # never above 100
+    return Term(0, 0, size, 0.4 * size)
+
+
+def _level(at: datetime) -> float:
+    """Return how busy people keep the host: most in the afternoon, less on Sundays."""
+    day = 1 + 0.4 * math.sin(2 * math.pi * (at.hour + at.minute / 60 - 9) / 24)
+    return day * (0.6 if at.weekday() >= 5 else 1)
+
+
+def _real() -> dict[str, Any]:
+    """Return a sample of this host with processes in it."""
     from metrics.sampling import Sampler
     from metrics.watched import watched_host
 
     sampler = Sampler(watched_host())
     sampler.sample(interval=INTERVAL)
-    real = sampler.sample(interval=INTERVAL).data
+    found = sampler.sample(interval=INTERVAL).data
     sampler.close()
-    real["cpu"]["per_core"] = [5.0] * CORES
+    return found
+
+
+def _make_complete(real: dict[str, Any], cores: int) -> None:
+    """Give the document what a machine of its own has, where this one is virtual."""
+    cpu = real["cpu"]
+    cpu |= {"per_core": [20.0] * cores, "core_count": cores, "idle_percent": 30.0}
+    cpu |= {f"{mode}_percent": 4.0 for mode in MODES if not RARE.search(mode)}
+    cpu |= {"usage_percent": 20.0, "temperature_celsius": cpu["temperature_celsius"] or 50.0}
+    events = real["perf_events"]
     for name in ("cycles", "instructions", "cache_references", "cache_misses"):
-        real["perf_events"][name] = 10**9
-    real["perf_events"]["ipc"] = 1.0
-    chance = random.Random(1)
-    return [_varied(real, chance) for _ in range(count)]
+        events[name] = 10**9 * cores
+    for name in ("branch_instructions", "branch_misses", "dtlb_load_misses"):
+        events[name] = 10**8 * cores
+    events |= {"ipc": 1.0, "cache_miss_percent": 5.0, "branch_miss_percent": 2.0}
 
 
-def _varied(value: object, chance: random.Random) -> object:
-    if isinstance(value, dict):
-        return {key: _varied(inner, chance) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_varied(inner, chance) for inner in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    if not value:
-        return value  # errors and drops stay at 0
-    if isinstance(value, int):
-        return value if value == INTERVAL else round(value * chance.uniform(0.5, 1.5))
-    return round(value * chance.uniform(0.5, 1.5) + chance.random(), 2)
+Row = tuple[int, datetime, str]
 
 
-def folded(document: dict, seconds: int) -> dict:
-    """Return the document as downsampling to one in `seconds` leaves it."""
-    samples = seconds // INTERVAL
-
-    def mirror(value: object, change: object) -> object:
-        if isinstance(value, dict):
-            return {key: mirror(inner, change) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [mirror(inner, change) for inner in value]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return change(value) if number else None  # type: ignore[operator]
-
-    parts = {key: value for key, value in document.items() if isinstance(value, dict)}
-    return document | {
-        "downsampled": {
-            "samples": samples,
-            "bucket_seconds": seconds,
-            "n": mirror(parts, lambda value: samples),
-            "min": mirror(parts, lambda value: round(value * 0.7, 2)),
-            "max": mirror(parts, lambda value: round(value * 1.3, 2)),
-        }
-    }
-
-
-def fill(pool: list[dict], start: datetime, count: int, seconds: int) -> None:
-    """Insert `count` rows at even distances, with the documents of the pool in turn."""
+def fill(rows: Iterable[Row]) -> None:
+    """Store rows of id, time and document, and have the database know its tables."""
     from django.db import connection
 
+    if connection.vendor == "postgresql":
+        _copy(rows)
+    else:
+        _insert(rows)
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TEMPORARY TABLE pool (n integer PRIMARY KEY, data text)")
-        cursor.executemany(
-            "INSERT INTO pool VALUES (%s, %s)",
-            [(n, json.dumps(one, separators=(",", ":"))) for n, one in enumerate(pool)],
-        )
-        into = "INSERT INTO metrics_snapshot (timestamp, metric_type, metric_data)"
-        for first in range(0, count, 50_000):
-            last = min(first + 50_000, count) - 1
-            if connection.vendor == "postgresql":
-                cursor.execute(
-                    f"{into} SELECT %s + i * %s * INTERVAL '1 second', 'aggregated', data::jsonb"
-                    " FROM generate_series(%s::int, %s) AS i JOIN pool ON n = i %% %s ORDER BY i",
-                    [start, seconds, first, last, len(pool)],
-                )
-            else:
-                cursor.execute(
-                    f"WITH RECURSIVE numbers(i) AS (SELECT %s UNION ALL SELECT i + 1 FROM numbers"
-                    f" WHERE i < %s) {into} SELECT datetime(%s + i * %s, 'unixepoch'),"
-                    " 'aggregated', data FROM numbers JOIN pool ON n = i %% %s",
-                    [first, last, int(start.timestamp()), seconds, len(pool)],
-                )
-        cursor.execute("DROP TABLE pool")
         cursor.execute("ANALYZE")
 
 
-def filled(now: datetime, days: int, downsampled_days: int) -> float:
-    """Fill the table as retention leaves it; return the size of a document in KB."""
-    pool = documents(POOL)
-    if downsampled_days:
-        hourly = [folded(one, 3_600) for one in pool[:100]]
-        start = now - timedelta(days=days + downsampled_days)
-        fill(hourly, start, downsampled_days * 24, 3_600)
-    start = now - timedelta(days=days)
-    fill(pool, start, days * 86_400 // INTERVAL, INTERVAL)
-    return sum(len(json.dumps(one, separators=(",", ":"))) for one in pool) / len(pool) / 1024
+def _copy(rows: Iterable[Row]) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        table = "metrics_snapshot (id, timestamp, metric_type, metric_data)"
+        with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for id, at, text in rows:
+                document = text.replace("\\", "\\\\")
+                copy.write(f"{id}\t{at.isoformat()}\taggregated\t{document}\n")
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('metrics_snapshot', 'id'), max(id))"
+            " FROM metrics_snapshot"
+        )
+
+
+def _insert(rows: Iterable[Row]) -> None:
+    from django.db import connection, transaction
+
+    left = iter(rows)
+    while portion := list(islice(left, PORTION)):
+        with transaction.atomic():
+            # Django's own cursor would keep all that it was given.
+            connection.connection.executemany(
+                "INSERT INTO metrics_snapshot (id, timestamp, metric_type, metric_data)"
+                " VALUES (?, ?, 'aggregated', ?)",
+                [(id, f"{at:%Y-%m-%d %H:%M:%S.%f}", text) for id, at, text in portion],
+            )
+
+
+def samples(
+    host: Host, start: datetime, end: datetime, seconds: int = INTERVAL, unit: int = INTERVAL
+) -> Iterator[Row]:
+    """Yield a sample every so many seconds; ids grow by one in `unit` seconds."""
+    while start < end:
+        at = start + LATE
+        yield id_at(start, unit), at, host.text(at, seconds)
+        start += timedelta(seconds=seconds)
+
+
+def hours(host: Host, start: datetime, end: datetime) -> Iterator[Row]:
+    """Yield what folding leaves of each hour."""
+    from metrics.folding import Fold
+
+    step = 3_600 // IN_AN_HOUR
+    while start < end:
+        fold = Fold(int(start.timestamp()), 3_600)
+        for number in range(IN_AN_HOUR):
+            at = start + timedelta(seconds=number * step)
+            fold.add(json.loads(host.text(at + LATE, step)))
+        text = json.dumps(fold.document(), separators=(",", ":"))
+        yield id_at(start) + PER_DAY // 24 - 1, start, text
+        start += timedelta(hours=1)
+
+
+def id_at(at: datetime, unit: int = INTERVAL) -> int:
+    """Return the id of the sample that is taken at a moment."""
+    return int((at - EPOCH).total_seconds()) // unit + 1
+
+
+def series_of(text: str) -> list[str]:
+    """Return the names of all series that a document has."""
+    from metrics.buckets import all_series
+
+    found = all_series(json.loads(text))
+    return [series.name for series, value in found if isinstance(value, (int, float))]
 
 
 def moment() -> datetime:
-    """Return the time at which the synthetic data ends: half past an hour, not long ago."""
+    """Return the time at which synthetic data ends: half past an hour, not long ago."""
     return datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=1)
