@@ -9,6 +9,7 @@ from metrics.buckets import Buckets, Header, Series, Sums, chosen, series_of, sl
 from metrics.chunks import column_of, columns_of
 from metrics.collectors import devices, field_of
 from metrics.collectors.fields import Field, Kind, Unit
+from metrics.folding import bucket_seconds
 from metrics.querysets import Columns, rollups, snapshots
 from metrics.rollup_state import State
 from metrics.series import Statistics, bridged, natural, short_holes, statistics
@@ -163,14 +164,18 @@ def _raw(
     first, last = moment(start - margin), moment(end + margin)
     if not 0 < snapshots().between(first, last).number_of(MOST_ROWS + 1) <= MOST_ROWS:
         return None
+    newest = snapshots().readings([("downsampled", "bucket_seconds")], first, last, 1)
+    if any(bucket_seconds(document) > FINEST.seconds for _, document in newest):
+        return None  # without reading them all: folded documents are large
     source = _Source([], snapshots().readings(_paths(asked), first, last, MOST_ROWS))
     unit = 1
     while True:
-        buckets = _filled(asked, grid_of(start, end, step, unit, points), step, source)
-        longest = max(buckets.header.interval, default=0)
+        grid = grid_of(start, end, step, unit, points)
+        longest = max(_filled([], grid, step, source).header.interval, default=0)
         if not longest or longest > FINEST.seconds:
             return None
         if unit == ceil(longest, 1):
+            buckets = _filled(asked, grid, step, source)
             return _history(asked, buckets, None, now, complete=True)
         unit = ceil(longest, 1)
         step = ceil((end - start) / points, unit)

@@ -8,10 +8,13 @@ from django.test.utils import CaptureQueriesContext
 
 from metrics import history as history_module
 from metrics import rollup_state, rollups
+from metrics.buckets import series_of
+from metrics.collectors import FIELDS
 from metrics.history import UnknownField, choose, grid_of, history, series_names
 from metrics.models import Config, MetricsSnapshot, Rollup
+from metrics.querysets import WHOLE
 from metrics.tests.builders import NOW, document, stored
-from metrics.tiers import DAY
+from metrics.tiers import DAY, TIERS
 
 USAGE = "cpu.usage_percent"
 HOUR = timedelta(hours=1)
@@ -84,6 +87,37 @@ def test_a_question_for_snapshots_is_answered_by_the_mean_of_each_point(db):
     assert found.lines[0].low[:3] == [0, 2, 4]
     assert found.lines[0].high[:3] == [1, 3, 5]
     assert (found.samples, found.coverage, found.complete) == (120, 1.0, True)
+
+
+def test_many_series_of_snapshots_say_the_same_as_each_alone(db):
+    start = NOW - timedelta(minutes=10)
+    sampled(start, 120, value=float)
+    many = [field.path for field in FIELDS if series_of(field.path)]
+    assert len(many) >= WHOLE[connection.vendor]
+    together = {line.name: line for line in asked(start, names=many).lines}
+    assert together[USAGE] == asked(start).lines[0]
+
+
+def test_folded_documents_are_not_read_where_roll_ups_answer(db):
+    start = NOW - 12 * HOUR
+    for number in range(12):
+        stored(
+            start + number * HOUR,
+            cpu__usage_percent=float(number),
+            downsampled={"samples": 720, "bucket_seconds": 3_600},
+        )
+    roll_up()
+    state = rollup_state.load()
+    for tier in TIERS[:2]:
+        state.prune(tier, int(NOW.timestamp()))
+    rollup_state.save(state)
+    with CaptureQueriesContext(connection) as queries:
+        found = asked(start, points=100)
+    assert found.lines[0].mean == [float(number) for number in range(12)]
+    read = [one["sql"] for one in queries if "metrics_snapshot" in one["sql"]]
+    # The newest stretch is; the read of all would begin a little before the range.
+    assert f"{start:%F}" == "2026-03-01"
+    assert not [sql for sql in read if "usage_percent" in sql and "2026-02-28" in sql]
 
 
 def test_statistics_are_of_all_samples_and_p95_of_the_points(db):
