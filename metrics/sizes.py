@@ -16,6 +16,12 @@ COUNTED = {"sqlite": 1_000_000, "postgresql": 50_000}
 BESIDE_DOCUMENT = 45
 """Bytes of a row's time, type and header."""
 
+INLINE = 2_030
+"""PostgreSQL stores larger rows in pieces of this size, in pages of which so much can be used."""
+
+PIECE, PAGE, ROWS = 1_996, 8_168, 60
+BESIDE_PIECE, IN_INDEX_OF_PIECES = 40, 25
+
 IN_INDEXES = {"sqlite": 90, "postgresql": 80}
 
 
@@ -115,6 +121,27 @@ def in_pages(payload: float, page: int = 4_096) -> float:
     return overflow + page / max(1, (page - 8) // (payload + 14))
 
 
+def in_chunks(length: float) -> float:
+    """Return the bytes that PostgreSQL needs for a value that it stores beside the table.
+
+    That is in pieces of 1,996 bytes, of which four fill a page; rows come one after the other, and
+    the end of a page stays empty where the next piece does not fit
+    (https://www.postgresql.org/docs/current/storage-toast.html).
+    """
+    whole, rest = divmod(round(length), PIECE)
+    pieces = [PIECE] * whole + [rest] * (rest > 0)
+    pages, free = 0, 0
+    for piece in (_aligned(piece + BESIDE_PIECE) for _ in range(ROWS) for piece in pieces):
+        if piece > free:
+            pages, free = pages + 1, PAGE
+        free -= piece
+    return pages * 8_192 / ROWS + len(pieces) * IN_INDEX_OF_PIECES
+
+
+def _aligned(length: int) -> int:
+    return -(-length // 8) * 8
+
+
 def _mean(
     ids: "models.QuerySet[models.Model, int]", model: type[models.Model], column: str
 ) -> float | None:
@@ -129,6 +156,11 @@ def _mean(
         lengths = [length + BESIDE_DOCUMENT for (length,) in cursor.fetchall()]
     if connection.vendor == "sqlite":
         lengths = [in_pages(length) for length in lengths]
+    else:
+        lengths = [
+            in_chunks(length - BESIDE_DOCUMENT) + BESIDE_DOCUMENT if length > INLINE else length
+            for length in lengths
+        ]
     return sum(lengths) / len(lengths) + IN_INDEXES[connection.vendor] if lengths else None
 
 

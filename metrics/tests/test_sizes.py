@@ -44,6 +44,13 @@ def test_the_bytes_of_a_row_are_near_those_it_takes(more):
     assert (_taken() - before) / 300 == pytest.approx(row, rel=0.35)
 
 
+def test_the_room_that_large_documents_leave_empty_counts(db):
+    before = _taken()
+    fill(600, mine__text=os.urandom(1_300).hex())
+    row = sizes.snapshot_bytes(snapshots(), newest=True)
+    assert (_taken() - before) / 600 == pytest.approx(row, rel=0.1)
+
+
 def _taken():
     if connection.vendor == "sqlite":
         return sizes.used_bytes(0, 0)
