@@ -14,12 +14,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
-from synthetic import INTERVAL, POOL, ROOT, database, documents
+from own_database import ROOT, database
+from synthetic import INTERVAL, USUAL_CORES, Host
 
 BATCH = 500
+POOL = 50
 ROUNDS = 5
 MONTH = 30 * 86_400
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def documents() -> list[dict]:
+    """Return a few snapshots' documents, which differ."""
+    host = Host(USUAL_CORES)
+    times = (START + timedelta(seconds=INTERVAL * number) for number in range(POOL))
+    return [json.loads(host.text(at)) for at in times]
 
 
 def ready(pool: list[dict], count: int, first: int) -> list:
@@ -39,7 +48,7 @@ def rows_per_second(rows: int) -> dict[str, float]:
     from metrics.importing.writing import insert
     from metrics.models import MetricsSnapshot
 
-    pool = documents(POOL)
+    pool = documents()
 
     def create(batch: list) -> None:
         MetricsSnapshot.objects.bulk_create(
@@ -83,7 +92,7 @@ def sysstat_month(path: Path) -> int:
 
 def snapshot_lines(path: Path, count: int) -> int:
     """Write so many snapshots as `export` does; return how many."""
-    pool = documents(POOL)
+    pool = documents()
     with path.open("w") as file:
         for number in range(count):
             data = pool[number % POOL]
