@@ -44,7 +44,7 @@ test: .venv/.collected .venv/.installed-dev ## Run all tests, on SQLite, on Post
 	@failed=0; \
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --database sqlite -m "not browser" || failed=1; \
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --database postgresql -m "not browser" || failed=1; \
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --database sqlite -m browser || failed=1; \
+	$(VENV_PYTHON) -m pytest --database sqlite -m browser || failed=1; \
 	exit $$failed
 
 check: .venv/.installed-dev ## Check style, types, import rules, migrations and deployment settings.
