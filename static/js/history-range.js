@@ -101,10 +101,10 @@ customElements.define("history-range", class extends HTMLElement {
 
   // Milliseconds of a time as addresses write it; without an offset it is UTC there. A plus may have
   // become a blank on the way.
-  static resolve(written) {
+  static resolve(written, now = Date.now()) {
     const text = written.trim().replace(/^now (?=\d)/, "now+").replace(/(:\d\d) (?=\d\d:?\d\d$)/, "$1+");
     const relative = text.match(/^now(?:([+-])(\d+)([smhdwy]))?$/);
-    if (relative) return Date.now() + (relative[2] ? Number(`${relative[1]}${relative[2]}`) * this.units[relative[3]] * 1000 : 0);
+    if (relative) return now + (relative[2] ? Number(`${relative[1]}${relative[2]}`) * this.units[relative[3]] * 1000 : 0);
     if (/^\d+$/.test(text)) return Number(text);
     return Date.parse(/([zZ]|[+-]\d\d:?\d\d)$/.test(text) || text.length <= 10 ? text : `${text.replace(" ", "T")}Z`);
   }
@@ -237,7 +237,9 @@ customElements.define("history-range", class extends HTMLElement {
 
   // Resolves the stretch anew and lets the charts ask again.
   renew() {
-    this.span = { from: this.constructor.resolve(this.asked.from), to: this.constructor.resolve(this.asked.to) };
+    // One clock for both, or an hour would last an hour and a moment.
+    const now = Date.now();
+    this.span = { from: this.constructor.resolve(this.asked.from, now), to: this.constructor.resolve(this.asked.to, now) };
     this.forget();
     document.dispatchEvent(new CustomEvent("perfwatch:range"));
     this.judge();
