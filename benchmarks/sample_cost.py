@@ -94,7 +94,7 @@ class Large:
 
     def __init__(self, directory: Path) -> None:
         open_event, here = perf.open_event, sorted(os.sched_getaffinity(0))
-        perf.open_event = lambda event, cpu, leader: open_event(
+        perf.open_event = lambda event, cpu, leader, pmu: open_event(
             event, here[cpu % len(here)], leader
         )
         self.sampler = Sampler(large_machine(directory), EVERY_SAMPLE)
