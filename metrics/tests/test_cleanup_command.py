@@ -120,10 +120,12 @@ def test_a_full_disk_is_said_with_what_to_do(samples):
         pytest.skip("only SQLite can be told to be full")
     with connection.cursor() as cursor:
         (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+        (free,) = cursor.execute("PRAGMA freelist_count").fetchone()
+        (page_bytes,) = cursor.execute("PRAGMA page_size").fetchone()
         cursor.execute(f"PRAGMA max_page_count = {pages}")
         try:
             with pytest.raises(OperationalError) as full, transaction.atomic():
-                stored(mine__text="x" * 100_000)
+                stored(mine__text="x" * (free + 10) * page_bytes)
         finally:
             cursor.execute("PRAGMA max_page_count = 1073741823")
     assert command.reason_of(full.value).endswith(
