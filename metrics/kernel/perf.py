@@ -103,6 +103,7 @@ class Counters:
         self._cpus: frozenset[int] = frozenset()
         self._groups: dict[Key, _Group] = {}
         self._absent: dict[Key, float] = {}  # by the time to try again
+        self._again = 0.0  # the earliest of these times
         self._refused: dict[Event, dict[int, int]] = {}  # errno by CPU
         self._missing: dict[str, Why] = {}
         self._types: dict[int, int] = {}
@@ -111,14 +112,14 @@ class Counters:
         """The counts of these CPUs, as far as they can be counted. Raises no OSError."""
         if cpus != self._cpus:
             self._select(cpus)
-        if self._absent:
-            now = self._clock()
+        if self._absent and (now := self._clock()) >= self._again:
             self._open([key for key, again in self._absent.items() if again <= now], now)
+            self._again = min(self._absent.values(), default=0.0)
         counts = {}
         for key, group in self._groups.items():
             count = group.read()
             if count is None:
-                self._absent[key] = 0.0
+                self._absent[key] = self._again = 0.0
             else:
                 counts[key] = count
         for key in self._groups.keys() & self._absent.keys():
@@ -135,6 +136,7 @@ class Counters:
         self._groups = {key: group for key, group in self._groups.items() if key in wanted}
         # A set that changed is a new chance for what was refused.
         self._absent = dict.fromkeys(sorted(wanted - self._groups.keys()), 0.0)
+        self._again = 0.0
         for numbers in self._refused.values():
             for cpu in numbers.keys() - cpus:
                 del numbers[cpu]
@@ -143,8 +145,6 @@ class Counters:
         self._explain()
 
     def _open(self, keys: Sequence[Key], now: float) -> None:
-        if not keys:
-            return
         denied: dict[tuple[Event, int], int] = {}
         for cpu, name in keys:
             group = _Group()
