@@ -1,4 +1,4 @@
-"""How long maintenance waits for a lock: hardly at all, it can come again."""
+"""How long maintenance waits for a lock: hardly at all, it can come again; and when it rests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,12 @@ from contextlib import contextmanager
 from django.db import connection
 
 MILLISECONDS = 100
+
+WORK_SECONDS = 0.5
+"""So long steps of maintenance follow each other without a rest."""
+
+REST_SECONDS = {"sqlite": 0.15, "postgresql": 0.0}
+"""Who waits for SQLite's write lock, such as the sampler, looks every 0.1 s."""
 
 
 @contextmanager

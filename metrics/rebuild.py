@@ -8,19 +8,14 @@ from django.db import connection
 from django.utils import timezone
 
 from metrics import rollup_state, rollups, spans
+from metrics.patience import REST_SECONDS, WORK_SECONDS
 from metrics.querysets import rollups as stored
 from metrics.querysets import snapshots
 from metrics.rollup_state import State
 from metrics.tiers import TIERS
 
-PAUSE_SECONDS = {"sqlite": 0.15, "postgresql": 0.0}
-"""Between steps: who waits for SQLite's write lock, such as the sampler, looks every 0.1 s."""
-
 LIMITS = rollups.Limits(rows=300, slots=rollups.LARGE.slots)
 """A step has all its documents in memory, where those of a large host take 100 KB each."""
-
-WORK_SECONDS = 0.5
-"""So long steps go on without a pause; one may take a hundredth of that."""
 
 
 def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
@@ -44,7 +39,7 @@ def caught_up() -> Iterator[int]:
         yield left(state) if state else 0
         more = rollups.step(timezone.now(), LIMITS, wait=True)
         if time.monotonic() - began > WORK_SECONDS:
-            time.sleep(PAUSE_SECONDS[connection.vendor])
+            time.sleep(REST_SECONDS[connection.vendor])
             began = time.monotonic()
 
 

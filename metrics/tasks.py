@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError as BrokerFault
 from metrics import maintenance, retention, rollups
 from metrics.lock import Held, lock_database
 from metrics.models import ArchivePolicy, Config
-from metrics.patience import impatient
+from metrics.patience import REST_SECONDS, WORK_SECONDS, impatient
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
 from metrics.system_info import system_info
@@ -70,6 +70,7 @@ class _Chain:
 
     def __init__(self, what: str, until: str) -> None:
         self.busy_until = 0.0
+        self.began = 0.0
         self.complaint = ""
         self._words = f"{what} until {until}: %s"
 
@@ -83,6 +84,8 @@ class _Chain:
             yield False
             return
         self.busy_until = 0.0
+        if not follows:
+            self.began = time.monotonic()
         try:
             close_old_connections()
             with impatient():
@@ -97,9 +100,24 @@ class _Chain:
             self.complaint = complaint
 
     def queue(self, task: Any, **kwargs: Any) -> None:
-        """Queue the next step."""
-        task.apply_async(kwargs={"follows": True, **kwargs})
-        self.busy_until = time.monotonic() + CHAIN_SECONDS
+        """Queue the next step; now and then after a rest, in which others can write."""
+        now = time.monotonic()
+        self.busy_until = now + CHAIN_SECONDS
+        message = {"follows": True, **kwargs}
+        rest = REST_SECONDS[connection.vendor]
+        if not rest or now - self.began < WORK_SECONDS:
+            task.apply_async(kwargs=message)
+            return
+        self.began = now + rest
+        # Neither a message with a countdown nor sleeping here: both would keep samples waiting.
+        timer = threading.Timer(rest, _sent, (task, message))
+        timer.daemon = True
+        timer.start()
+
+
+def _sent(task: Any, message: dict[str, Any]) -> None:
+    with suppress(BrokerFault):  # beat says that the broker is away, and begins anew
+        task.apply_async(kwargs=message)
 
 
 ROLLING_UP = _Chain("Roll-ups wait", "the next minute")

@@ -18,6 +18,7 @@ def queued(monkeypatch):
     messages = []
     monkeypatch.setattr(tasks.CLEANING_UP, "busy_until", 0.0)
     monkeypatch.setattr(tasks.CLEANING_UP, "complaint", "")
+    monkeypatch.setitem(tasks.REST_SECONDS, "sqlite", 0)
     monkeypatch.setattr(tasks.clean_up, "apply_async", lambda kwargs: messages.append(kwargs))  # noqa: PLW0108
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
     Config(key="sampling", value={"interval_seconds": 3_600}).save()

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, cpu_alone):
     """Let nobody else write between two steps of the roll-ups."""
-    monkeypatch.setitem(rebuild.PAUSE_SECONDS, "sqlite", 0)
+    monkeypatch.setitem(rebuild.REST_SECONDS, "sqlite", 0)
 
 
 def backfill(*arguments):

@@ -76,7 +76,7 @@ def backfill(*arguments):
 
 @pytest.mark.django_db
 def test_they_come_before_the_oldest_real_row_and_go_again(cpu_alone, monkeypatch):
-    monkeypatch.setitem(rebuild.PAUSE_SECONDS, "sqlite", 0)
+    monkeypatch.setitem(rebuild.REST_SECONDS, "sqlite", 0)
     at = datetime.now(UTC) - timedelta(hours=3)
     real = stored(at)
     told = backfill("demo", "1")

@@ -149,7 +149,7 @@ class First:
 
 @pytest.fixture
 def quick(cpu_alone, monkeypatch):
-    monkeypatch.setitem(rebuild.PAUSE_SECONDS, "sqlite", 0)
+    monkeypatch.setitem(rebuild.REST_SECONDS, "sqlite", 0)
 
 
 @pytest.fixture

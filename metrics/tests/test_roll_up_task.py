@@ -19,6 +19,7 @@ def queued(monkeypatch):
     messages = []
     monkeypatch.setattr(tasks.ROLLING_UP, "busy_until", 0.0)
     monkeypatch.setattr(tasks.ROLLING_UP, "complaint", "")
+    monkeypatch.setitem(tasks.REST_SECONDS, "sqlite", 0)
     monkeypatch.setattr(tasks.roll_up, "apply_async", lambda kwargs: messages.append(kwargs))  # noqa: PLW0108
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
     return messages
@@ -45,6 +46,28 @@ def test_a_second_chain_does_not_begin_while_one_is_under_way(queued, monkeypatc
     assert len(calls) == 1
     tasks.roll_up(**queued[0])
     assert len(calls) == 2
+
+
+def test_after_a_while_of_work_the_next_step_leaves_others_time_to_write(queued, monkeypatch):
+    rests = []
+
+    class Timer:
+        def __init__(self, seconds, function, args):
+            rests.append(seconds)
+            self.start = lambda: function(*args)
+
+    clock = iter(n * 0.2 for n in range(100))
+    monkeypatch.setattr(tasks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(tasks.threading, "Timer", Timer)
+    monkeypatch.setitem(tasks.REST_SECONDS, connection.vendor, 0.15)
+    monkeypatch.setattr(rollups, "step", lambda *_: True)
+    monkeypatch.setattr(tasks, "impatient", nullcontext)
+    tasks.roll_up()
+    for _ in range(9):
+        tasks.roll_up(**queued.pop())
+    assert len(queued) == 1
+    assert 1 <= len(rests) <= 5
+    assert set(rests) == {0.15}
 
 
 @pytest.mark.django_db
