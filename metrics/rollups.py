@@ -38,7 +38,7 @@ class Work(NamedTuple):
 
 
 SMALL = Limits()
-"""A step of about a tenth of a second."""
+"""A step of about a tenth of a second, where a host has few devices."""
 
 LARGE = Limits(5_000, 1_500)
 

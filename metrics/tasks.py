@@ -120,6 +120,30 @@ def _sent(task: Any, message: dict[str, Any]) -> None:
         task.apply_async(kwargs=message)
 
 
+class _Pace:
+    """How much one step of rolling up does: a host with many devices has large documents.
+
+    A sample that comes due meanwhile waits for the end of the step.
+    """
+
+    STEP_SECONDS = 0.1
+    LEAST = 0.05
+
+    def __init__(self) -> None:
+        self.share = 1.0
+
+    def limits(self) -> rollups.Limits:
+        """Return the limits of the next step."""
+        rows, slots = rollups.SMALL
+        return rollups.Limits(round(rows * self.share), round(slots * self.share))
+
+    def took(self, seconds: float) -> None:
+        """Learn from a step; a single odd one changes little."""
+        change = min(max(self.STEP_SECONDS / max(seconds, 0.001), 0.5), 1.2)
+        self.share = min(max(self.share * change, self.LEAST), 1.0)
+
+
+PACE = _Pace()
 ROLLING_UP = _Chain("Roll-ups wait", "the next minute")
 CLEANING_UP = _Chain("Cleaning up waits", "the next time")
 
@@ -131,8 +155,12 @@ def roll_up(follows: bool = False, **_: Any) -> None:
     Beat sends the first; `follows` marks those that a step queued.
     """
     with ROLLING_UP.link(follows) as is_mine:
-        if is_mine and rollups.step(timezone.now()):
-            ROLLING_UP.queue(roll_up)
+        if is_mine:
+            began = time.monotonic()
+            more = rollups.step(timezone.now(), PACE.limits())
+            PACE.took(time.monotonic() - began)
+            if more:
+                ROLLING_UP.queue(roll_up)
 
 
 @shared_task(name="metrics.tasks.clean_up", ignore_result=True)  # type: ignore[untyped-decorator]

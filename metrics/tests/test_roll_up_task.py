@@ -39,7 +39,7 @@ def test_the_task_rolls_up_and_queues_its_successor_until_all_is_done(queued):
 
 def test_a_second_chain_does_not_begin_while_one_is_under_way(queued, monkeypatch):
     calls = []
-    monkeypatch.setattr(rollups, "step", lambda now: calls.append(now) or True)
+    monkeypatch.setattr(rollups, "step", lambda now, limits: calls.append(now) or True)
     monkeypatch.setattr(tasks, "impatient", nullcontext)
     tasks.roll_up()
     tasks.roll_up()
@@ -70,9 +70,36 @@ def test_after_a_while_of_work_the_next_step_leaves_others_time_to_write(queued,
     assert set(rests) == {0.15}
 
 
+def test_steps_that_take_long_become_smaller_and_then_larger_again():
+    pace = tasks._Pace()
+    assert pace.limits() == rollups.SMALL
+    for _ in range(10):
+        pace.took(pace.share)  # a large host: all of it would take a second
+    assert 0.05 < pace.share < 0.2
+    pace.took(60.0)  # the machine stood still: half, not a six hundredth
+    assert pace.share >= 0.05
+    for _ in range(30):
+        pace.took(pace.share * 0.05)
+    assert pace.limits() == rollups.SMALL
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("cpu_alone")
+def test_the_smallest_step_gets_on(queued, monkeypatch):
+    now = datetime.now(UTC)
+    for minute in range(300):
+        stored(now - timedelta(minutes=minute), cpu__usage_percent=1.0)
+    limits = rollups.Limits(*(round(one * tasks._Pace.LEAST) for one in rollups.SMALL))
+    steps = 0
+    while rollups.step(now, limits):
+        steps += 1
+        assert steps < 300
+    assert {row.resolution for row in Rollup.objects.all()} >= {60, 600, 3600}
+
+
 @pytest.mark.django_db
 def test_a_database_that_does_not_answer_is_complained_of_once(queued, monkeypatch, caplog):
-    def away(now):
+    def away(now, limits):
         raise OperationalError("database is locked\nmore")
 
     monkeypatch.setattr(rollups, "step", away)
