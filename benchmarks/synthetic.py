@@ -163,7 +163,7 @@ def _make_complete(real: dict[str, Any], cores: int) -> None:
 Row = tuple[int, datetime, str]
 
 
-def fill(rows: Iterable[Row]) -> None:
+def fill(rows: Iterable[Row], *, analyze: bool = True) -> None:
     """Store rows of id, time and document, and have the database know its tables."""
     from django.db import connection
 
@@ -171,8 +171,9 @@ def fill(rows: Iterable[Row]) -> None:
         _copy(rows)
     else:
         _insert(rows)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    if analyze:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
 
 
 def _copy(rows: Iterable[Row]) -> None:
