@@ -368,55 +368,65 @@ def chosen(names: Iterable[str]) -> Readings:
     return lambda document: [(series, series.read(document)) for series in found]
 
 
-@cache
-def _plan() -> list[tuple[list[str], list[tuple[str, Series]], list[tuple[str, str]]]]:
-    """Fields by the object that holds them: its path, its own fields, and those of its devices.
+class _Holder(NamedTuple):
+    """An object of documents: its path, its own fields, and those of the devices in it.
 
     Of devices there is what stands before and behind their name.
     """
-    plan: dict[tuple[str, ...], tuple[list[tuple[str, Series]], list[tuple[str, str]]]] = {}
+
+    path: tuple[str, ...]
+    own: list[tuple[str, Series]]
+    devices: list[tuple[str, str]]
+
+
+@cache
+def _plan() -> list[_Holder]:
+    """Return where documents have the declared fields."""
+    plan: dict[tuple[str, ...], _Holder] = {}
     for field in FIELDS:
         if field.kind is Kind.STATE:
             continue
         prefix, star, leaf = field.path.partition("*")
+        path = tuple(prefix.removesuffix(".").split(".") if star else field.path.split(".")[:-1])
+        holder = plan.setdefault(path, _Holder(path, [], []))
         if star:
-            parents = prefix.removesuffix(".").split(".")
-            plan.setdefault(tuple(parents), ([], []))[1].append((prefix, leaf))
+            holder.devices.append((prefix, leaf))
         elif series := series_of(field.path):
-            *parents, last = field.path.split(".")
-            plan.setdefault(tuple(parents), ([], []))[0].append((last, series))
-    return [(list(parents), own, devices) for parents, (own, devices) in plan.items()]
+            holder.own.append((series.path[-1], series))
+    return list(plan.values())
 
 
 @lru_cache(maxsize=16_384)
-def _of_device(prefix: str, name: str, leaf: str) -> Series | None:
-    return series_of(f"{prefix}{name}{leaf}")
+def _of_device(holder: int, name: str) -> tuple[Series | None, list[tuple[str, Series]]]:
+    """Return the series of a device that is a number, and those of one that is an object."""
+    itself, inner = None, []
+    for prefix, leaf in _plan()[holder].devices:
+        series = series_of(f"{prefix}{name}{leaf}")
+        if series and leaf:
+            inner.append((leaf[1:], series))
+        elif series:
+            itself = series
+    return itself, inner
 
 
 def all_series(document: Mapping[str, Json]) -> list[tuple[Series, Json]]:
     """Return every declared series of a document with its value, devices and cores included."""
     found: list[tuple[Series, Json]] = []
-    for parents, own, devices in _plan():
+    for holder, (path, own, devices) in enumerate(_plan()):
         values: Json = document
-        for parent in parents:
+        for parent in path:
             values = values.get(parent) if isinstance(values, dict) else None
         if isinstance(values, list):
-            values = {str(number): value for number, value in enumerate(values)}
+            values = {str(index): value for index, value in enumerate(values)}
         elif not isinstance(values, dict):
             continue
-        found += [
-            (series, value) for last, series in own if (value := values.get(last)) is not None
-        ]
+        get = values.get
+        found += [(series, value) for last, series in own if (value := get(last)) is not None]
         for name, value in values.items() if devices else ():
-            found += _of_one(devices, name, value)
+            itself, inner = _of_device(holder, name)
+            if type(value) is dict:
+                get = value.get
+                found += [(one, part) for leaf, one in inner if (part := get(leaf)) is not None]
+            elif itself and value is not None:
+                found.append((itself, value))
     return found
-
-
-def _of_one(devices: list[tuple[str, str]], name: str, value: Json) -> list[tuple[Series, Json]]:
-    inner = value.get if isinstance(value, dict) else None
-    return [
-        (series, one)
-        for prefix, leaf in devices
-        if (one := (inner(leaf[1:]) if inner else None) if leaf else value) is not None
-        and (series := _of_device(prefix, name, leaf))
-    ]
