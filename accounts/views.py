@@ -4,7 +4,7 @@ from typing import Any
 
 from axes.helpers import get_cool_off
 from django.contrib import messages
-from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth import views as auth_views
 from django.contrib.messages.views import SuccessMessageMixin
 from django.db.models import QuerySet
@@ -32,6 +32,16 @@ class AccountView(SuccessMessageMixin, auth_views.PasswordChangeView):  # type: 
     form_class = PasswordForm
     success_url = reverse_lazy("account")
     success_message = "Your password is changed. Other browsers are logged out."
+
+    def form_valid(self, form: PasswordForm) -> HttpResponse:  # type: ignore[override]
+        """Change it, and note that in the log of changes by people."""
+        answer = super().form_valid(form)
+        user = _person(self.request)
+        people = User.objects.filter(pk=user.pk)
+        LogEntry.objects.log_actions(
+            user.pk, people, CHANGE, "Changed password.", single_object=True
+        )
+        return answer
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add one's tokens."""

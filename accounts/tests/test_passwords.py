@@ -2,6 +2,7 @@
 
 import bcrypt
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import authenticate
 from django.db import connection, transaction
 
@@ -213,6 +214,9 @@ def test_a_password_can_be_changed_to_72_bytes(client, viewer_client, viewer):
     fields = {"old_password": PASSWORD, "new_password1": LONGEST, "new_password2": LONGEST}
     assert viewer_client.post("/account/", fields)["Location"] == "/account/"
     assert log_in(client, username="viewer", password=LONGEST)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (viewer, str(viewer.pk))
+    assert entry.change_message == "Changed password."
 
 
 def test_creating_somebody_with_more_than_72_bytes_is_an_error_of_the_form(administrator_client):

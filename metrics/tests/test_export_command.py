@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 from datetime import timedelta
 
 import pytest
@@ -177,3 +178,15 @@ def test_the_help_teaches(capsys):
     assert "--from now-7d --format jsonl --output week.jsonl" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_an_export_that_is_ended_leaves_no_part_of_a_file(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(SystemExit, match="143"),
+        command._writing(tmp_path / "all.csv", force=False) as write,
+    ):
+        write("half of it")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

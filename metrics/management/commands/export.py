@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -23,7 +24,8 @@ from metrics.rebuild import oldest
 
 PROGRESS_SECONDS = 1.0
 Write = Callable[[str], Any]
-_INTERRUPTED, _NOBODY_READS = 130, 141  # 128 + SIGINT and SIGPIPE, as shells say it
+# 128 + SIGINT, SIGPIPE and SIGTERM, as shells say it
+_INTERRUPTED, _NOBODY_READS, _TERMINATED = 130, 141, 143
 
 
 class Command(BaseCommand):
@@ -158,6 +160,7 @@ def _writing(path: Path, *, force: bool) -> Iterator[Write]:
     path = path.resolve()
     _check(path, force=force)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
         with part.open("x", encoding="utf-8", newline="") as file:
             yield file.write
@@ -167,6 +170,7 @@ def _writing(path: Path, *, force: bool) -> Iterator[Write]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(path: Path, *, force: bool) -> None:
