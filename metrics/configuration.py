@@ -9,7 +9,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "features": {"perf_events_enabled": True, "perf_events_cpus": "all"},
     "retention": {"days": 30, "archive_enabled": True},
 }
-WRITTEN_BY_PERFWATCH = ("system_info", "rollup_state", "maintenance")
+WRITTEN_BY_PERFWATCH = ("system_info", "rollup_state", "maintenance", "imported")
 MAX_INTERVAL = 3_600
 MAX_DAYS = 36_500
 MAX_CPU = 4_095

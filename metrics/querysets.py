@@ -313,12 +313,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         """Return the lowest id."""
         return self.order_by("id").values_list("id", flat=True).first()
 
-    def of_source(self, source: str, after: int | None, limit: int) -> list[tuple[int, datetime]]:
-        """Return id and time of the first rows from a source above an id, by id."""
-        rows = self if after is None else self.filter(id__gt=after)
-        named = models.Q(metric_data__sampler__source=source)
-        named |= models.Q(metric_data__sampler__source__startswith=f"{source}:")
-        return list(rows.filter(named).order_by("id").values_list("id", "timestamp")[:limit])
+    def sources_after(self, id: int, limit: int) -> list[tuple[int, datetime, Any]]:
+        """Return id, time and source of the first `limit` rows above an id, by id."""
+        rows = self.filter(id__gt=id).order_by("id")
+        return list(rows.values_list("id", "timestamp", "metric_data__sampler__source")[:limit])
 
     def sources(self) -> list[tuple[str, int, datetime, datetime]]:
         """Return the sources of these rows: how many there are of each, the first and the last."""
@@ -327,6 +325,30 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             rows=models.Count("id"), first=models.Min("timestamp"), last=models.Max("timestamp")
         )
         return sorted((source, *rest) for source, *rest in counted if isinstance(source, str))
+
+    def counted(self, stretches: Sequence[tuple[int, int]]) -> list[tuple[Any, ...]]:
+        """Return how many rows have ids of each stretch, the first and the last time.
+
+        By the number of the stretch; no document is opened.
+        """
+        if not stretches:
+            return []
+        number: models.expressions.Combinable = models.F("id")
+        rows = self.order_by()
+        if connection.vendor == "sqlite":
+            # Else it walks the rows themselves; an index on time holds all that is asked.
+            number, rows = number + 0, SnapshotQuerySet(self.model).order_by()
+        which = models.Case(
+            *(
+                models.When(number__gte=start, number__lt=end, then=models.Value(place))
+                for place, (start, end) in enumerate(stretches)
+            )
+        )
+        found = rows.alias(number=number).annotate(which=which).filter(which__isnull=False)
+        counted = found.values_list("which").annotate(
+            rows=models.Count("id"), first=models.Min("timestamp"), last=models.Max("timestamp")
+        )
+        return [tuple(one) for one in counted]
 
     def number_of(self, limit: int) -> int:
         """Return how many there are, counting up to `limit`."""

@@ -7,6 +7,7 @@ cursor, the newest sample, which clock to believe, how far the roll-ups are) see
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -15,9 +16,10 @@ from metrics import rollups
 from metrics.collectors.base import Document
 from metrics.columns import CompactEncoder
 from metrics.folding import bucket_seconds
+from metrics.importing import origins
 from metrics.importing.base import Ready
 from metrics.models import AGGREGATED, MetricsSnapshot
-from metrics.querysets import imported, snapshots
+from metrics.querysets import LOWEST_ID, imported, snapshots
 from metrics.tiers import TIERS, floor, moment
 
 REMOVED_AT_ONCE = 1_000
@@ -47,7 +49,8 @@ def store(rows: Sequence[Ready], *, fills_gaps: bool = False) -> Stored:
 
 
 def insert(rows: Sequence[Ready]) -> None:
-    """Insert rows below all others."""
+    """Insert rows below all others, those of a source together."""
+    rows = sorted(rows, key=_source)
     first = min(imported().lowest_id() or 0, 0) - len(rows)
     dumps = CompactEncoder().encode
     values = (
@@ -67,6 +70,12 @@ def insert(rows: Sequence[Ready]) -> None:
                 f"INSERT INTO {_INTO} VALUES (%s, %s, %s, %s)",  # noqa: S608
                 [(id, adapt(at), AGGREGATED, text) for id, at, text in values],
             )
+    runs, start = [], first
+    for source, own in groupby(rows, _source):
+        end = start + len(list(own))
+        runs.append((start, end, source))
+        start = end
+    origins.noted(runs)
 
 
 def remove(source: str) -> Iterator[int]:
@@ -74,17 +83,33 @@ def remove(source: str) -> Iterator[int]:
 
     `sysstat` names all hosts', `sysstat:web1` one host's.
     """
-    after = None
-    while True:
-        with transaction.atomic():
-            found = imported().of_source(source, after, REMOVED_AT_ONCE)
-            if not found:
-                return
-            after = found[-1][0]
-            MetricsSnapshot.objects.filter(id__in=[id for id, _ in found]).delete()
-            times = [at for _, at in found]
-            rollups.changed(min(times), max(times) + _MOMENT)
-        yield len(found)
+    after: int | None = LOWEST_ID
+    while after is not None:
+        removed, after = remove_some(source, after)
+        if removed:
+            yield removed
+
+
+def remove_some(source: str, after: int) -> tuple[int, int | None]:
+    """Delete what is of a source among the next rows above an id; `lock.only_one` is the caller's.
+
+    Returns how many rows went, and above which id to go on: None where there are no more.
+    """
+    with transaction.atomic():
+        looked_at = imported().sources_after(after, REMOVED_AT_ONCE)
+        found = {id: at for id, at, name in looked_at if is_of(name, source)}
+        if found:
+            MetricsSnapshot.objects.filter(id__in=list(found)).delete()
+            rollups.changed(min(found.values()), max(found.values()) + _MOMENT)
+        is_over = len(looked_at) < REMOVED_AT_ONCE
+        if is_over:
+            origins.forgotten(name for name in origins.names() if is_of(name, source))
+    return len(found), None if is_over else looked_at[-1][0]
+
+
+def is_of(name: object, source: str) -> bool:
+    """Whether a row's source is the one that is named, or a host's of it."""
+    return isinstance(name, str) and (name == source or name.startswith(f"{source}:"))
 
 
 _INTO = "metrics_snapshot (id, timestamp, metric_type, metric_data)"
@@ -116,6 +141,10 @@ def _span(row: Ready) -> tuple[datetime, datetime]:
         return row.timestamp, row.timestamp + timedelta(seconds=seconds) - _MOMENT
     interval = row.document["sampler"].get("interval_seconds") or 0
     return row.timestamp - timedelta(seconds=interval) + _MOMENT, row.timestamp
+
+
+def _source(row: Ready) -> str:
+    return str(row.document["sampler"].get("source", ""))
 
 
 class _Known:

@@ -20,6 +20,7 @@ from metrics.importing.demo import DemoDays
 from metrics.importing.demo_host import SOURCE
 from metrics.importing.files import size_of
 from metrics.importing.first_perfwatch import FirstPerfWatch
+from metrics.importing.origins import sources
 from metrics.importing.people import bring, people
 from metrics.importing.running import JOB, Progress, Summary, rolled_up, run, warnings
 from metrics.importing.sadf import archives
@@ -28,7 +29,7 @@ from metrics.importing.sysstat import SysstatFile
 from metrics.importing.writing import remove
 from metrics.lock import Held, only_one
 from metrics.moments import BadMoment, parse_moment
-from metrics.querysets import imported, snapshots
+from metrics.querysets import snapshots
 from perfwatch_site.databases import described, known, prepared
 
 PROGRESS_SECONDS = 1.0
@@ -248,9 +249,7 @@ class Command(BaseCommand):
                     shown = time.monotonic()
                     self.stderr.write(f"{rows:,} rows, {rows / (shown - began):,.0f} per second")
         if not rows:
-            there = ", ".join(
-                f"{name} ({count:,} rows)" for name, count, *_ in imported().sources()
-            )
+            there = ", ".join(f"{one.name} ({one.rows:,} rows)" for one in sources())
             raise CommandError(
                 f"Nothing was imported from {source!r}. " + (f"There is: {there}." if there else "")
             )
