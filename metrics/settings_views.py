@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from metrics.changes import SEEN, SEEN_LOG, Change, Draft, draft, may_change, save, stored
 from metrics.forecast import forecast
+from metrics.importing.job import current
 from metrics.settings_form import NAMES
 from metrics.settings_page import facts
 from perfwatch_site.typed import keeps_typed
@@ -64,7 +65,8 @@ def _page(
 ) -> HttpResponse:
     now, made = timezone.now(), draft(typed, stored())
     context = _form(made, now) | {"is_typed": bool(typed)} | facts(made.now, now) | (more or {})
-    return render(request, "settings.html", context | {"may_change": may_change(request)})
+    context |= {"may_change": may_change(request), "job": current()}
+    return render(request, "settings.html", context)
 
 
 def _fragment(

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from metrics import api, cleanup_views, downloads, health, settings_views, views
+from metrics import (
+    api,
+    cleanup_views,
+    downloads,
+    health,
+    import_views,
+    settings_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.live_page, name="live"),
@@ -15,6 +23,10 @@ urlpatterns = [
     path("help/counters/", views.counters, name="counters"),
     path("settings/", settings_views.settings_page, name="settings"),
     path("settings/cleanup/", cleanup_views.cleanup_page, name="cleanup"),
+    path("settings/import/", import_views.import_page, name="import"),
+    path("settings/import/step/", import_views.import_step, name="import-step"),
+    path("settings/import/sources/", import_views.import_sources, name="import-sources"),
+    path("settings/import/remove/", import_views.import_removal, name="import-removal"),
     path("api/export/", downloads.api_export, name="api-export"),
     path("api/series/", api.series, name="api-series"),
     path("api/compare/", api.compare, name="api-compare"),

@@ -198,6 +198,11 @@ STORAGES = {
 }
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("png", "gz", "br", "woff2", "map")
 
+# --- Uploads --------------------------------------------------------------------------------
+
+# Nothing else may be writable, and a file is moved within a file system at no cost.
+FILE_UPLOAD_TEMP_DIR = str(PERFWATCH_DATA_DIR)
+
 # --- Celery ---------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = REDIS_URL or "inprocess://localhost/"

@@ -42,14 +42,16 @@ class Ready(NamedTuple):
 class Input:
     """One file, or whatever else rows come from.
 
-    `read` says how many of its `size` bytes (or of another measure) have been gone through. Where
+    `name` is what people call it, `path` where a file is, if that is not the same. `read` says how
+    many of its `size` bytes (or of another measure) have been gone through. Where
     `fills_gaps` rows are left out whose time PerfWatch has sampled itself.
     """
 
     fills_gaps = False
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, path: str = "") -> None:
         self.name, self.size, self.read = name, size, 0
+        self.path = path or name
 
     def items(self) -> Iterator[Ready | BadInput]:
         """Yield the rows, and what is bad in their places; from the beginning at each call."""

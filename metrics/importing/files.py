@@ -71,7 +71,7 @@ class Unpacked:
 def opened(input: Input) -> Iterator[Unpacked]:
     """Open a file for reading; raise BadInput where that cannot be."""
     try:
-        raw = Path(input.name).open("rb")  # noqa: SIM115  closed below
+        raw = Path(input.path).open("rb")  # noqa: SIM115  closed below
     except OSError as error:
         raise BadInput(input.name, f"{error.strerror}.", is_end=True) from None
     with raw:

@@ -4,7 +4,7 @@ Nothing is remembered about how far an import is: what is stored already is seen
 themselves, so the same import begun anew goes on where it was stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -68,7 +68,7 @@ class Progress(NamedTuple):
     bad: BadInput | None = None
 
 
-def portions(input: Input, skip: int = 0) -> Iterator[Portion]:
+def portions(input: Input, skip: int = 0) -> Generator[Portion, None, None]:
     """Yield an input in portions of a batch each, without its first `skip` items.
 
     A page that imports in small steps takes the next one of these with each step, and `store`s it.

@@ -68,7 +68,7 @@ def parts_of(input: Input) -> Iterator[Part | BadInput]:
 def _converted(file: Unpacked, input: Input, start: bytes) -> Iterator[Part | BadInput]:
     """Have sadf print an archive; one that is compressed goes through a file without a name."""
     if not file.is_compressed:
-        yield from _printed(input, input.name, ())
+        yield from _printed(input, input.path, ())
         return
     with tempfile.TemporaryFile() as plain:
         plain.write(start)
@@ -110,6 +110,7 @@ def _printed(input: Input, path: str, descriptors: tuple[int, ...]) -> Iterator[
         words = " ".join(dict.fromkeys(line.strip() for line in lines if line.strip()))
         input.read = input.size
         if words:
+            words = words.replace(input.path, input.name)
             yield BadInput(input.name, f"sadf says: {words}", is_end=True)
         elif bad:
             yield bad

@@ -23,8 +23,8 @@ KIND = "snapshots"
 class SnapshotFile(Input):
     """A file with one snapshot a line."""
 
-    def __init__(self, name: str, size: int, now: datetime) -> None:
-        super().__init__(name, size)
+    def __init__(self, name: str, size: int, now: datetime, path: str = "") -> None:
+        super().__init__(name, size, path)
         self._now = now
 
     def items(self) -> Iterator[Ready | BadInput]:

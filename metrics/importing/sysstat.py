@@ -36,8 +36,8 @@ class SysstatFile(Input):
 
     fills_gaps = True
 
-    def __init__(self, name: str, size: int, now: datetime) -> None:
-        super().__init__(name, size)
+    def __init__(self, name: str, size: int, now: datetime, path: str = "") -> None:
+        super().__init__(name, size, path)
         self._now = now
 
     def items(self) -> Iterator[Ready | BadInput]:
