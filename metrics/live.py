@@ -25,6 +25,7 @@ from metrics.drawing import (
 from metrics.freshness import State, freshness
 from metrics.querysets import Row, Rows, SnapshotQuerySet
 from metrics.series import Point, columns, declared, marks, milliseconds, thinned
+from metrics.spooled import spooled
 from metrics.tiles import TILES, read_tile, summary, worst
 from metrics.verdict import verdict
 
@@ -146,6 +147,7 @@ def _fragment(newest: Rows, now: datetime, view: View) -> dict[str, Any]:
         if fresh.state is State.LIVE
         else None,
         "fresh": fresh,
+        "spooled": spooled().words(),
         "first": first,
         "age": formats.duration(fresh.age),
         "host": {

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template import loader
 from django_htmx.http import HttpResponseClientRedirect
 
+from metrics.spooled import spooled
 from perfwatch_site import typed
 
 
@@ -35,8 +36,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500, or 503 where the database is away, without touching the database."""
     if isinstance(sys.exc_info()[1], InterfaceError | OperationalError):
-        text = "The database does not answer. Samples are kept until it does."
-        return _page(request, 503, "PerfWatch cannot answer now", text)
+        text = f"The database does not answer. Samples are kept until it does. {spooled().words()}"
+        return _page(request, 503, "PerfWatch cannot answer now", text.strip())
     text = "The cause is in the log. Samples go on being taken."
     return _page(request, 500, "PerfWatch could not answer", text)
 

@@ -1,8 +1,9 @@
 """The health checks: is it alive, is it fresh."""
 
+import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings as project
@@ -11,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from metrics.models import AGGREGATED, Config, MetricsSnapshot
+from metrics.spooled import NAME, Spooled, tell
 
 CLOSED_PORT = "postgres://me:hunter2@127.0.0.1:1/perfwatch"
 ASK = """
@@ -183,6 +185,59 @@ def test_a_table_that_is_away_is_a_database_that_does_not_answer(client, db):
         "status": "unavailable",
         "reason": "The database does not answer.",
     }
+
+
+@pytest.fixture
+def told(settings, tmp_path):
+    """The sampler has said that samples are being spooled."""
+    settings.PERFWATCH_DATA_DIR = tmp_path
+    since = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    tell(Spooled(7, since, "the database takes nothing, it is read-only", 2), tmp_path)
+    return tmp_path / NAME
+
+
+WORDS = (
+    "7 samples spooled since 2026-03-01 12:00:00 UTC: the database takes nothing, it is read-only."
+    " 2 had to be dropped."
+)
+
+
+def test_readyz_says_that_samples_are_being_spooled_and_why(client, db, told):
+    store(age=100)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["reason"] == WORDS
+    assert answer.json()["spooled"] == {
+        "samples": 7,
+        "since": "2026-03-01T12:00:00Z",
+        "reason": "the database takes nothing, it is read-only",
+        "dropped": 2,
+    }
+
+
+def test_while_the_spool_is_written_to_the_database_readyz_is_ready_and_says_so(client, db, told):
+    tell(Spooled(1, None, "", 0), told.parent)
+    store(age=1)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["spooled"]["samples"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"samples": null}', "[]"])
+def test_a_status_that_nobody_can_read_is_none(client, db, told, text):
+    told.write_text(text)
+    store(age=1)
+    assert client.get("/readyz").json().keys() == {"status", "newest_sample_age_seconds"}
+
+
+def test_the_live_page_says_it_too(viewer_client, told):
+    store(age=100)
+    assert WORDS in viewer_client.get("/").text
+
+
+def test_a_shorter_status_leaves_nothing_of_a_longer_one(told):
+    tell(Spooled(), told.parent)
+    assert json.loads(told.read_text())["samples"] == 0
 
 
 def test_without_database_the_process_is_alive_but_not_ready(tmp_path):

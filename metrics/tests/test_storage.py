@@ -1,13 +1,16 @@
+import json
 import threading
 import time
 from datetime import timedelta
 
 import pytest
-from django.db import DataError, OperationalError
+from django.db import DataError, InternalError, OperationalError, ProgrammingError
 
 from metrics import storage
 from metrics.models import MetricsSnapshot
-from metrics.storage import Ended, SnapshotStore, Waiting
+from metrics.spool import Entry, Spool, Waiting
+from metrics.spooled import spooled
+from metrics.storage import Ended, SnapshotStore
 from metrics.tests.builders import NOW, snapshot
 from perfwatch_site.tests.workplace import wait_for
 
@@ -32,7 +35,7 @@ class Database:
         self.hang.wait(10)
         if self.away:
             raise OperationalError("connection refused\n  Is the server running?")
-        if self.poison in [one.data["cpu"]["usage_percent"] for one in batch]:
+        if self.poison in [json.loads(one.text)["cpu"]["usage_percent"] for one in batch]:
             raise DataError("unsupported Unicode escape sequence")
         self.insert(batch, look_first=look_first)
         if self.lose_answer:
@@ -45,12 +48,24 @@ def database(monkeypatch):
 
 
 @pytest.fixture
-def start():
+def spool(tmp_path):
+    return Spool(tmp_path / "spool.jsonl")
+
+
+@pytest.fixture
+def no_disk(tmp_path):
+    """A spool that nobody can write."""
+    return Spool(tmp_path / "missing" / "spool.jsonl")
+
+
+@pytest.fixture
+def start(spool, monkeypatch):
     """Starts stores that ask again every 20 ms, and ends them."""
+    monkeypatch.setattr(storage, "LOOK_SECONDS", 0.02)
     started = []
 
     def start(**options):
-        store = SnapshotStore(retry_seconds=0.02, **options)
+        store = SnapshotStore(**{"spool": spool, "retry_seconds": 0.02} | options)
         store.start(patience=5)
         started.append(store)
         return store
@@ -70,7 +85,7 @@ def stored_numbers():
 
 
 def until_written(store):
-    assert wait_for(lambda: not store.waiting, limit=10)
+    assert wait_for(lambda: not store.unstored(), limit=10)
 
 
 def test_a_snapshot_becomes_one_row(start):
@@ -85,7 +100,7 @@ def test_a_snapshot_becomes_one_row(start):
 
 def test_storing_takes_one_insert(django_assert_num_queries):
     with django_assert_num_queries(3):  # BEGIN, INSERT, COMMIT
-        storage.insert_new([snapshot()], look_first=False)
+        storage.insert_new([Entry.of(snapshot())], look_first=False)
 
 
 def test_what_the_database_does_not_take_is_written_in_order_when_it_is_back(start, database):
@@ -94,7 +109,7 @@ def test_what_the_database_does_not_take_is_written_in_order_when_it_is_back(sta
     for number in range(5):
         store.put(seconds_later(number))
     assert wait_for(lambda: database.attempts >= 2)
-    assert (len(store.waiting), stored_numbers()) == (5, [])
+    assert (store.unstored(), stored_numbers()) == (5, [])
     database.away = False
     until_written(store)
     assert stored_numbers() == [0, 1, 2, 3, 4]
@@ -113,8 +128,8 @@ def test_a_database_that_hangs_holds_nobody_up(start, database):
 
 
 def test_a_database_that_hangs_is_told_once(start, database, caplog, monkeypatch):
-    monkeypatch.setattr(storage, "HANG_SECONDS", 0.03)
-    store = start(waiting=Waiting(limit=3))
+    monkeypatch.setattr(storage, "LONGEST_UNSAFE", 0.03)
+    store = start()
     database.hang.clear()
     for number in range(6):
         store.put(seconds_later(number))
@@ -122,8 +137,8 @@ def test_a_database_that_hangs_is_told_once(start, database, caplog, monkeypatch
     database.hang.set()
     until_written(store)
     assert wait_for(lambda: "is back" in caplog.text)
-    assert caplog.text.count("does not answer") == 1
-    assert caplog.text.count("the oldest are dropped") == 1
+    assert caplog.text.count("it does not answer") == 1
+    assert stored_numbers() == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(start, database):
@@ -137,12 +152,99 @@ def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(start,
     assert stored_numbers() == [0, 1]
 
 
-def test_what_waits_is_bounded_and_what_is_dropped_is_counted_and_stored(start, database):
-    store = start(waiting=Waiting(limit=3))
+def test_what_the_database_does_not_take_is_on_the_disk(start, database, spool):
+    store = start()
+    database.away = True
+    for number in range(3):
+        store.put(seconds_later(number))
+    assert wait_for(lambda: len(spool) == 3)
+    assert not store.waiting
+    assert spool.path.read_bytes().count(b"\n") == 3
+    database.away = False
+    until_written(store)
+    assert spool.path.read_bytes() == b""
+
+
+def test_while_the_database_takes_them_nothing_is_written_to_the_disk(start, spool):
+    store = start()
+    for number in range(20):
+        store.put(seconds_later(number))
+    until_written(store)
+    store.close()
+    assert spool.path.read_bytes() == b""
+
+
+def test_what_hangs_in_the_database_is_on_the_disk_soon(start, database, spool, monkeypatch):
+    monkeypatch.setattr(storage, "LONGEST_UNSAFE", 0.03)
+    store = start()
+    database.hang.clear()
+    store.put(seconds_later(0))
+    assert wait_for(lambda: len(spool) == 1)  # though no second one comes
+    database.hang.set()
+    until_written(store)
+    assert stored_numbers() == [0]
+
+
+def test_what_an_earlier_process_left_is_written_first_and_once(start, spool):
+    entries = [Entry.of(seconds_later(number)) for number in range(250)]
+    spool.append(entries)
+    spool.close()
+    storage.insert_new(entries[:120], look_first=False)  # then it was killed
+    store = start()
+    store.put(seconds_later(250))
+    until_written(store)
+    assert stored_numbers() == list(range(251))
+    assert spool.path.read_bytes() == b""
+
+
+def test_one_sample_that_is_in_the_spool_twice_is_stored_once(start, spool):
+    entry = Entry.of(seconds_later(0))
+    spool.append([entry, entry])
+    until_written(start())
+    assert stored_numbers() == [0]
+
+
+def test_pages_are_told_how_many_wait_since_when_and_why(start, database, spool, settings):
+    settings.PERFWATCH_DATA_DIR = spool.path.parent
+    store = start()
+    database.away = True
+    for number in range(3):
+        store.put(seconds_later(number))
+    assert wait_for(lambda: spooled().samples == 3)
+    assert spooled() == (3, NOW, "the database is away", 0)
+    database.away = False
+    until_written(store)
+    assert wait_for(lambda: spooled() == (0, None, "", 0))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OperationalError("connection refused"), "the database is away"),
+        (
+            OperationalError("database or disk is full"),
+            "the database takes nothing, its disk is full",
+        ),
+        (
+            InternalError("cannot execute INSERT in a read-only transaction"),
+            "the database takes nothing, it is read-only",
+        ),
+        (OperationalError("database is locked"), "the database takes nothing, it is locked"),
+        (ProgrammingError("no such table, secret"), "the database refuses them"),
+    ],
+)
+def test_reasons_are_words_that_anybody_may_read(error, reason):
+    assert storage.reason_of(error) == reason
+
+
+def test_without_database_and_disk_memory_is_bounded_and_what_is_dropped_is_counted(
+    start, database, no_disk, caplog
+):
+    store = start(spool=no_disk, waiting=Waiting(limit=3))
     database.away = True
     for number in range(5):
         store.put(seconds_later(number))
-    assert (len(store.waiting), store.waiting.dropped) == (3, 2)
+    assert (store.unstored(), store.dropped) == (3, 2)
     store.put(seconds_later(5))
     database.away = False
     until_written(store)
@@ -152,6 +254,22 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted_and_stored(start, 
     assert stored_numbers() == [3, 4, 5, 6]
     assert (said[2]["spooled"], said[2]["dropped"]) == (3, 2)
     assert (said[3]["spooled"], said[3]["dropped"]) == (0, 3)
+    assert caplog.text.count("the oldest are dropped") == 1
+    assert caplog.text.count("samples are kept in memory") == 1
+
+
+def test_a_disk_that_can_be_written_again_takes_what_is_in_memory(start, database, no_disk):
+    store = start(spool=no_disk)
+    database.away = True
+    for number in range(3):
+        store.put(seconds_later(number))
+    assert wait_for(lambda: database.attempts >= 2)
+    assert len(no_disk) == 0
+    no_disk.path.parent.mkdir()
+    assert wait_for(lambda: len(no_disk) == 3)
+    database.away = False
+    until_written(store)
+    assert stored_numbers() == [0, 1, 2]
 
 
 def test_one_line_says_that_the_database_is_away_and_one_that_it_is_back(start, database, caplog):
@@ -187,12 +305,12 @@ def test_one_sample_that_the_database_refuses_does_not_keep_out_the_others(start
     database.away = False
     until_written(store)
     assert stored_numbers() == [0, 1, 3, 4]
-    assert store.waiting.dropped == 1
+    assert store.dropped == 1
     assert "the database refuses what it says" in caplog.text
 
 
 def test_an_orderly_end_writes_what_waits(start, database):
-    store = start(waiting=Waiting())
+    store = start()
     database.away = True
     store.put(seconds_later(0))
     assert wait_for(lambda: database.attempts >= 1)
@@ -201,20 +319,29 @@ def test_an_orderly_end_writes_what_waits(start, database):
     assert stored_numbers() == [0]
 
 
-def test_an_end_without_database_says_what_is_lost(start, database, caplog):
+def test_an_end_without_database_leaves_what_waits_on_the_disk(start, database, spool, caplog):
     store = start()
+    database.away = True
+    store.put(seconds_later(0))
+    store.close()
+    assert "1 samples stay in" in caplog.text
+    assert spool.path.read_bytes().count(b"\n") == 1
+
+
+def test_an_end_without_database_and_disk_says_what_is_lost(start, database, no_disk, caplog):
+    store = start(spool=no_disk)
     database.away = True
     store.put(seconds_later(0))
     store.close()
     assert "1 samples could not be written and are lost" in caplog.text
 
 
-def test_what_the_preparation_refuses_is_told_at_the_start():
+def test_what_the_preparation_refuses_is_told_at_the_start(spool):
     def refuse():
         raise RuntimeError("another sampler runs")
 
     with pytest.raises(RuntimeError, match="another sampler runs"):
-        SnapshotStore(prepare=refuse).start(patience=5)
+        SnapshotStore(spool, prepare=refuse).start(patience=5)
 
 
 def test_after_the_writer_has_ended_nothing_is_taken_any_more(start, monkeypatch):

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from metrics import lock
+from metrics.spool import InUse
 
 PREPARE_SECONDS = 5.0
 
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             file = lock.lock_file(lock.lock_path())
             # While the database is away, the lock is taken with the first connection.
             tasks.store().start(patience=PREPARE_SECONDS)
-        except lock.Held as error:
+        except (lock.Held, InUse) as error:
             raise CommandError(str(error)) from error
         with file:
             sys.exit(worker.run(app, own_beat=not settings.REDIS_URL))
