@@ -45,8 +45,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     age = None if fresh.age is None else round(fresh.age, 1)
     if fresh.state is State.LIVE:
         return JsonResponse({"status": "ready", "newest_sample_age_seconds": age} | spool)
-    if waiting.samples:
-        reason = waiting.words()
+    if words := waiting.words():
+        reason = words
     elif fresh.state is State.EMPTY:
         reason = "There is no sample yet."
     else:

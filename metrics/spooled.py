@@ -17,22 +17,28 @@ LENGTH = 512
 
 
 class Spooled(NamedTuple):
-    """How many samples wait on the disk and in memory, since when, why; how many were dropped."""
+    """How many samples wait on the disk and in memory, since when, why; how many were dropped.
+
+    `trouble` is why no sample comes at all.
+    """
 
     samples: int = 0
     since: datetime | None = None
     reason: str = ""
     dropped: int = 0
+    trouble: str = ""
 
     def words(self) -> str:
-        """Return it as a sentence, or "" where nothing waits."""
+        """Return it as sentences, or "" where nothing waits and nothing is wrong."""
         if not self.samples:
-            return ""
+            return self.trouble
         text = f"{self.samples} sample{'' if self.samples == 1 else 's'} spooled"
         if self.since:
             text += f" since {self.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         text += f": {self.reason}." if self.reason else ", which are being written now."
-        return f"{text} {self.dropped} had to be dropped." if self.dropped else text
+        if self.dropped:
+            text += f" {self.dropped} had to be dropped."
+        return f"{text} {self.trouble}".strip()
 
 
 def tell(what: Spooled, directory: Path) -> None:
@@ -53,6 +59,12 @@ def spooled() -> Spooled:
     try:
         values = json.loads(path.read_text())
         since = values["since"] and datetime.fromisoformat(values["since"])
-        return Spooled(int(values["samples"]), since, str(values["reason"]), int(values["dropped"]))
+        return Spooled(
+            int(values["samples"]),
+            since,
+            str(values["reason"]),
+            int(values["dropped"]),
+            str(values["trouble"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Spooled()

@@ -80,7 +80,7 @@ class SnapshotStore:
         self._closing = threading.Event()
         self._closed = threading.Event()
         self._prepared = threading.Event()
-        self._away = ""
+        self._away = self._trouble = ""
         self._unspooled = self._dropping = False
         self._asked_at: float | None = None
         self._told: Spooled | None = None
@@ -121,6 +121,10 @@ class SnapshotStore:
         self._news.set()
         if self._away:
             self._hurry.set()
+
+    def complain(self, trouble: str) -> None:
+        """Have the pages say why no sample comes; "" when one does."""
+        self._trouble = trouble
 
     def stop(self) -> None:
         """Ask the writer to write what waits, a last time, and to end."""
@@ -278,14 +282,14 @@ class SnapshotStore:
 
     def _say(self) -> None:
         """Tell the pages, where there is something new; a disk that is full has room for that."""
-        now = Spooled(dropped=self.dropped)
+        now = Spooled(dropped=self.dropped, trouble=self._trouble)
         if self._away or self.spool:
             reason = self._away
             if reason and self._unspooled:
                 reason += ", and the spool cannot be written"
             oldest = self.waiting.oldest(1)
             since = self.spool.since or (oldest[0].timestamp if oldest else None)
-            now = Spooled(self.unstored(), since, reason, self.dropped)
+            now = Spooled(self.unstored(), since, reason, self.dropped, self._trouble)
         if now != self._told:
             with suppress(OSError):
                 tell(now, self.spool.path.parent)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -9,17 +10,20 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 from celery.exceptions import WorkerShutdown
+from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import close_old_connections, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerFault
 
-from metrics import maintenance, retention, rollups
+from metrics import maintenance, retention, rollups, watchdog
+from metrics.configuration import sampling_interval
 from metrics.lock import Held, lock_database
 from metrics.models import ArchivePolicy, Config
 from metrics.patience import REST_SECONDS, WORK_SECONDS, impatient
+from metrics.querysets import settings_of
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
 from metrics.system_info import system_info
@@ -59,6 +63,27 @@ def sample(due: float, interval: int, features: dict[str, Any] | None = None, **
         raise WorkerShutdown(1) from error
 
 
+def interval_now() -> float | None:
+    """Return the seconds between two samples as they are set now; None where nobody knows."""
+    try:
+        close_old_connections()
+        return sampling_interval(settings_of("sampling").get("sampling"))
+    except DatabaseFault:
+        return None
+    finally:
+        connection.close()
+
+
+@signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
+def guard_maintenance(sender: Any, **_: Any) -> None:
+    """Watch over the worker of the maintenance queue; the sampler looks after itself."""
+    messages = functools.partial(watchdog.waiting_in, sender.app, settings.MAINTENANCE_QUEUE)
+    # Beat sends something every minute. Without it a restart would not help.
+    dog = watchdog.Watchdog(messages, lambda: None, watchdog.end_at_once, patience=math.inf)
+    watchdog.guard(dog, between=MINUTE)
+
+
+MINUTE = 60.0
 CHAIN_SECONDS = 30.0
 MOST_TRIES = 20
 RUN_SECONDS = 3_600

@@ -14,6 +14,7 @@ from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
 from metrics import tasks
+from metrics.watchdog import Watchdog, end_at_once, guard, waiting_in
 
 log = logging.getLogger("perfwatch.sampler")
 
@@ -31,6 +32,15 @@ def run(app: Celery, own_beat: bool) -> int:
         else None
     )
     stop = _Stop(_Busy())
+    dog = Watchdog(
+        messages=lambda: waiting_in(app, settings.SAMPLING_QUEUE),
+        interval=tasks.interval_now,
+        end=_give_up,
+        # With Redis it is another process that has ended, and the supervisor starts this one at
+        # once only where it has lived for a minute.
+        patience=15.0 if own_beat else 75.0,
+        tell=tasks.store().complain,
+    )
     # The next tick may be an hour away.
     tasks.store().on_failure = lambda: os.kill(os.getpid(), signal.SIGTERM)
 
@@ -43,6 +53,8 @@ def run(app: Celery, own_beat: bool) -> int:
             signal.signal(number, stop)
         if beat is not None and not beat.is_alive():
             beat.start()
+
+    guard(dog)
 
     worker = app.WorkController(
         pool="solo",
@@ -68,6 +80,12 @@ def run(app: Celery, own_beat: bool) -> int:
         code = 1
     log.info("Stopped.")
     return code if isinstance(code, int) else 0
+
+
+def _give_up() -> None:
+    """Bring what waits to the disk, and end."""
+    tasks.store().close()
+    end_at_once()
 
 
 class _Busy:

@@ -5,8 +5,11 @@ Only beat, sampler and worker import it; the web process sends no tasks.
 
 import os
 import warnings
+from typing import Any
 
+import kombu
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.platforms import SecurityWarning
 
 import perfwatch_site.in_process  # noqa: F401  names the broker that needs no server
@@ -16,7 +19,25 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perfwatch_site.settings")
 # Celery warns root of pickled messages; ours are JSON, and only root may count performance events.
 warnings.simplefilter("ignore", SecurityWarning)
 
-app = Celery("perfwatch")
+
+class Connection(kombu.Connection):  # type: ignore[misc]
+    """Asks a broker that is away again after half a second, 1, 1.5, and then every 2 s.
+
+    kombu's own waits grow to half a minute: so long would sampling go on standing still.
+    """
+
+    def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        quick = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        return super()._ensure_connection(*args, **{**quick, **kwargs})
+
+
+class QuickAMQP(AMQP):  # type: ignore[misc]
+    """Celery's own, with our connections."""
+
+    Connection = Connection
+
+
+app = Celery("perfwatch", amqp=QuickAMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Celery would close the database's connection around each task; ours look after it themselves.
 app.conf.CELERY_DB_REUSE_MAX = 2**62

@@ -2,9 +2,26 @@
 
 import logging
 import re
+import time
 
 # Line ends, and what moves a terminal's cursor: names and addresses come from strangers.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class OncePerMinute(logging.Filter):
+    """Lets what a place in the code says pass once a minute: while a broker is away, say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be logged."""
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._passed.get(place, -60.0) < 60:
+            return False
+        self._passed[place] = now
+        return True
 
 
 class LineFormatter(logging.Formatter):

@@ -257,7 +257,8 @@ LOGGING = {
             "callback": lambda record: (
                 record.exc_info or getattr(record, "status_code", None) != 503
             ),
-        }
+        },
+        "once_a_minute": {"()": "perfwatch_site.logs.OncePerMinute"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -269,6 +270,8 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        # It asks a broker that is away every 2 s.
+        "celery.worker.consumer.consumer": {"filters": ["once_a_minute"]},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },

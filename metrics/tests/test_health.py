@@ -212,6 +212,7 @@ def test_readyz_says_that_samples_are_being_spooled_and_why(client, db, told):
         "since": "2026-03-01T12:00:00Z",
         "reason": "the database takes nothing, it is read-only",
         "dropped": 2,
+        "trouble": "",
     }
 
 

@@ -211,10 +211,10 @@ def test_pages_are_told_how_many_wait_since_when_and_why(start, database, spool,
     for number in range(3):
         store.put(seconds_later(number))
     assert wait_for(lambda: spooled().samples == 3)
-    assert spooled() == (3, NOW, "the database is away", 0)
+    assert spooled() == (3, NOW, "the database is away", 0, "")
     database.away = False
     until_written(store)
-    assert wait_for(lambda: spooled() == (0, None, "", 0))
+    assert wait_for(lambda: spooled() == (0, None, "", 0, ""))
 
 
 @pytest.mark.parametrize(
