@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 START_LIMIT = 30.0
-LONGEST_BACK_OFF = 30
+LONGEST_BACK_OFF = 10  # sampling is to go on within 15 s
 CALM_AFTER = 60.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBC = ctypes.CDLL(None)

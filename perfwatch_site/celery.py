@@ -26,9 +26,18 @@ class Connection(kombu.Connection):  # type: ignore[misc]
     kombu's own waits grow to half a minute: so long would sampling go on standing still.
     """
 
-    def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
-        quick = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-        return super()._ensure_connection(*args, **{**quick, **kwargs})
+    def _ensure_connection(
+        self,
+        errback: Any = None,
+        max_retries: int | None = None,
+        interval_start: float = 0.5,
+        interval_step: float = 0.5,
+        interval_max: float = 2.0,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        waits = interval_start, interval_step, interval_max
+        return super()._ensure_connection(errback, max_retries, *waits, *args, **kwargs)
 
 
 class QuickAMQP(AMQP):  # type: ignore[misc]

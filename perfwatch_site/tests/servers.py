@@ -34,13 +34,20 @@ def missing(reason: str) -> NoReturn:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--database`."""
+    """Add `--database` and `--soak`."""
+    parser.addoption("--soak", action="store_true", help="the tests of faults at full length")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),
         default="sqlite",
         help="what the suite runs on; postgresql: TEST_DATABASE_URL, else a server of its own",
     )
+
+
+@pytest.fixture(scope="session")
+def soak(pytestconfig: pytest.Config) -> bool:
+    """Whether faults are to last as long, and to come as often, as they do in a year."""
+    return bool(pytestconfig.getoption("--soak"))
 
 
 # A wrapper, because pytest-django reads the settings in a `tryfirst` hook of the same name.

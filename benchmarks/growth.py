@@ -1,0 +1,73 @@
+"""Whether processes grow: `python benchmarks/growth.py --seconds 1800`.
+
+Runs the whole product at one sample a second, with a browser that polls, and prints one row of a
+Markdown table per process: resident memory and open descriptors after the warm-up and at the end.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from viewers import Product, cookie
+
+WARM_UP = 0.2
+"""The share of the time after which memory is looked at first."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=1800)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="perfwatch-growth-") as directory:
+        product = Product(Path(directory))
+        try:
+            product.start()
+            product.query(
+                """UPDATE config SET value = '{"interval_seconds": 1}' WHERE key = 'sampling'"""
+            )
+            session = cookie(product)
+            watch(product, session, options.seconds * WARM_UP)
+            before = seen(product)
+            watch(product, session, options.seconds * (1 - WARM_UP))
+            after = seen(product)
+        finally:
+            product.stop()
+    print("| process | MB before | after | growth | descriptors before | after |")
+    print("|---|---|---|---|---|---|")
+    for pid, (name, memory, descriptors) in after.items():
+        start = before.get(pid, ("", 0.0, 0))
+        print(
+            f"| {name} | {start[1]:.1f} | {memory:.1f} | {memory - start[1]:+.1f} "
+            f"| {start[2]} | {descriptors} |"
+        )
+
+
+def watch(product: Product, session: str, seconds: float) -> None:
+    """Poll as a page does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        product.get("/live/?after=0", session)
+        time.sleep(1)
+
+
+def seen(product: Product) -> dict[int, tuple[str, float, int]]:
+    """Return name, MB of memory and open descriptors of each process."""
+    supervisor = psutil.Process(product.process.pid)
+    found = {}
+    for one in [supervisor, *supervisor.children(recursive=True)]:
+        words = " ".join(one.cmdline())
+        names = ("supervisor", "gunicorn", "sampler")
+        name = next((name for name in names if name in words), one.name())
+        found[one.pid] = (name, one.memory_info().rss / 1e6, one.num_fds())
+    return found
+
+
+if __name__ == "__main__":
+    main()

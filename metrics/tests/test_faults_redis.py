@@ -1,0 +1,81 @@
+"""Redis is stopped, restarted, emptied and frozen; processes are killed: the product goes on."""
+
+import time
+
+import pytest
+from django.db import connection
+
+from metrics.tests.faults import installed, server
+from perfwatch_site.tests.own_servers import start_redis
+from perfwatch_site.tests.servers import missing
+from perfwatch_site.tests.workplace import wait_for
+
+pytestmark = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="Redis is tested by the run on SQLite"
+)
+
+
+def redis(workplace):
+    return start_redis(workplace) or missing("no Redis: install redis-server")
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with server(redis) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def product(broker, tmp_path_factory):
+    with installed(tmp_path_factory.mktemp("faults"), REDIS_URL=broker.url) as product:
+        yield product
+        product.check_samples(restarts=99)
+
+
+def test_sampling_goes_on_when_redis_is_back(product, broker, soak):
+    broker.stop()
+    try:
+        assert wait_for(lambda: "the broker does not answer" in product.spooled()["trouble"])
+        assert wait_for(lambda: product.ready()["status"] == "stale", 60)
+        assert "the broker does not answer" in product.ready()["reason"]
+        time.sleep(60 if soak else 0)
+    finally:
+        broker.start()
+    product.samples_after(time.time())
+    assert wait_for(lambda: not product.spooled()["trouble"])
+    product.check_samples(restarts=1)
+
+
+def test_sampling_goes_on_when_redis_restarts_again_and_again(product, broker, soak):
+    for _ in range(10 if soak else 3):
+        broker.stop()
+        broker.start()
+        time.sleep(1)
+    product.samples_after(time.time())
+    product.check_samples(restarts=2)
+
+
+def test_sampling_goes_on_when_redis_was_emptied(product, broker):
+    client().from_url(broker.url).flushall()
+    product.samples_after(time.time(), count=3)
+
+
+def test_sampling_goes_on_when_redis_neither_answered_nor_refused(product, broker, soak):
+    with broker.frozen():
+        time.sleep(60 if soak else 6)
+    product.samples_after(time.time())
+
+
+def test_each_process_that_is_killed_is_there_again(product, soak):
+    for number in range(50 if soak else 1):
+        time.sleep(0.37 * (number % 7))
+        for name in ("sampler", "beat", "worker"):
+            product.kill(name)
+    product.samples_after(time.time())
+    assert wait_for(lambda: {"sampler", "beat", "worker"} <= product.processes().keys())
+
+
+def client():
+    import redis
+
+    return redis.Redis

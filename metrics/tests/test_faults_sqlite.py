@@ -1,0 +1,131 @@
+"""SQLite's file is locked, cannot grow or cannot be written while the product runs."""
+
+import os
+import resource
+import sqlite3
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from metrics.tests.faults import installed
+from perfwatch_site.tests.workplace import wait_for
+
+pytestmark = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="SQLite is tested by the run on it"
+)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
+    with installed(tmp_path_factory.mktemp("faults")) as product:
+        yield product
+        product.check_samples(restarts=99)
+
+
+def web_process(product):
+    found = product.processes().get("gunicorn")
+    return found and found.pid
+
+
+def test_a_file_that_is_locked_costs_no_sample(product, soak):
+    other = sqlite3.connect(product.database, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        assert wait_for(lambda: product.spooled()["samples"] >= 3)
+        time.sleep(60 if soak else 0)
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    product.samples_after(time.time())
+    assert wait_for(lambda: product.spooled()["samples"] == 0)
+    product.check_samples()
+
+
+def test_a_file_that_cannot_grow_costs_no_sample(product, soak):
+    """The kernel refuses what lies beyond a size, as a full disk does; the spool is smaller."""
+    sampler = product.processes()["sampler"]
+    limit = 200_000
+    before = sampler.rlimit(resource.RLIMIT_FSIZE)
+    assert product.database.stat().st_size > limit
+    sampler.rlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        # What is written to the log still fits, until it is to go into the file.
+        product.query("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert wait_for(lambda: product.spooled()["samples"] >= 3, 60), product.log
+        time.sleep(60 if soak else 0)
+    finally:
+        sampler.rlimit(resource.RLIMIT_FSIZE, before)
+    product.samples_after(time.time())
+    product.check_samples()
+
+
+def test_a_disk_that_is_full_for_file_and_spool_is_said_and_costs_no_sample(product):
+    sampler = product.processes()["sampler"]
+    before = sampler.rlimit(resource.RLIMIT_FSIZE)
+    sampler.rlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        assert wait_for(lambda: "the spool cannot be written" in product.spooled()["reason"], 60)
+        assert wait_for(lambda: product.spooled()["samples"] >= 3)
+    finally:
+        sampler.rlimit(resource.RLIMIT_FSIZE, before)
+    product.samples_after(time.time())
+    assert wait_for(lambda: product.spooled()["samples"] == 0)
+    product.check_samples()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
+def test_a_file_that_is_read_only_costs_no_sample(product):
+    product.database.chmod(0o400)
+    product.kill("sampler")  # who has opened it may go on writing
+    try:
+        assert wait_for(lambda: product.spooled()["samples"] >= 2, 60)
+    finally:
+        product.database.chmod(0o600)
+    product.samples_after(time.time())
+    product.check_samples(restarts=1)
+
+
+def test_a_sampler_that_is_killed_at_any_time_doubles_nothing(product, soak):
+    for number in range(50 if soak else 3):
+        time.sleep(0.37 * (number % 7))
+        product.kill("sampler")
+    product.samples_after(time.time())
+    product.check_samples(restarts=99)
+
+
+def test_a_web_server_that_is_killed_is_there_again(product, soak):
+    for _ in range(10 if soak else 1):
+        before = web_process(product)
+        product.kill("gunicorn")
+        assert wait_for(lambda: web_process(product) not in (None, before), 60)  # noqa: B023
+        assert wait_for(product.answers, 60)
+
+
+def test_a_sampler_that_was_suspended_goes_on_and_is_not_ended(product, soak):
+    sampler = product.processes()["sampler"]
+    sampler.suspend()
+    time.sleep(60 if soak else 8)
+    sampler.resume()
+    product.samples_after(time.time())
+    assert product.processes()["sampler"].pid == sampler.pid
+    product.check_samples(restarts=99)
+
+
+def test_many_browsers_that_poll_are_all_answered(product, soak):
+    get = product.browser()
+    wrong = []
+
+    def poll():
+        for _ in range(20 if soak else 2):
+            status, text = get("/live/?after=0")
+            if status != 200:
+                wrong.append((status, text))
+
+    threads = [threading.Thread(target=poll) for _ in range(50 if soak else 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
