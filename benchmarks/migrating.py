@@ -1,8 +1,8 @@
 """How long migrations hold samples up: `python benchmarks/migrating.py --database postgresql`.
 
-Fills `metrics_snapshot` with half a million rows, goes back to the first migration, and makes each
-one after it while another process inserts a sample every 10 ms. Prints how long each migration lasts
-and the longest that an insert had to wait meanwhile.
+Fills `metrics_snapshot` with half a million rows, goes back to the first migration, and makes
+each one after it while another process inserts a sample every 10 ms. Prints how long each migration
+lasts and the longest that an insert had to wait meanwhile.
 """
 
 import multiprocessing
@@ -61,7 +61,7 @@ def fill(rows: int) -> None:
             cursor.execute(
                 "INSERT INTO metrics_snapshot (timestamp, metric_type, metric_data) "
                 "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < %s) "
-                "SELECT datetime('now', -5 * n || ' seconds'), 'aggregated', "
+                "SELECT datetime('now', (-5 * n) || ' seconds'), 'aggregated', "
                 "json_object('n', n, 'text', hex(zeroblob(600))) FROM r",
                 [rows],
             )

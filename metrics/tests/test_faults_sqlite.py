@@ -2,6 +2,7 @@
 
 import os
 import resource
+import socket
 import sqlite3
 import threading
 import time
@@ -129,3 +130,20 @@ def test_many_browsers_that_poll_are_all_answered(product, soak):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_slow_and_broken_clients_hold_nobody_up_for_long(product):
+    address = ("127.0.0.1", int(product.url.rpartition(":")[2]))
+    begun = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCoo"
+    clients = [socket.create_connection(address) for _ in range(60)]
+    try:
+        for number, client in enumerate(clients):
+            client.sendall((begun, begun, b"", b"\x16\x03\x01 nonsense\r\n\r\n")[number % 4])
+        for client in clients[::5]:
+            client.close()
+        # Each of those that begin a request holds one of eight threads for 5 s.
+        assert wait_for(product.answers, 100)
+    finally:
+        for client in clients:
+            client.close()
+    assert "Traceback" not in product.log

@@ -119,7 +119,8 @@ def programs() -> dict[str, list[str]]:
 def gunicorn_options() -> list[str]:
     """Return gunicorn's options: two processes of four threads, no files outside /dev/shm."""
     options = ["--bind", joined(settings.PERFWATCH_HOST, settings.PERFWATCH_PORT)]
-    options += ["--workers", "2", "--threads", "4", "--worker-class", "gthread"]
+    options += ["--workers", "2", "--threads", "4"]
+    options += ["--worker-class", "perfwatch_site.web_worker.Worker"]
     options += ["--graceful-timeout", "3", "--timeout", "30", "--log-level", "warning"]
     # Series are named one by one in addresses.
     options += ["--limit-request-line", "8190"]
