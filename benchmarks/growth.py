@@ -1,4 +1,4 @@
-"""Whether processes grow: `python benchmarks/growth.py --seconds 1800`.
+"""Whether processes grow: `python benchmarks/growth.py --seconds 3600`.
 
 Runs the whole product at one sample a second, with a browser that polls, and prints one row of a
 Markdown table per process: resident memory and open descriptors after the warm-up and at the end.
@@ -14,16 +14,16 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from viewers import Product, cookie
+from viewers import Product, cookie, cursor_of, query_of
 
-WARM_UP = 0.2
-"""The share of the time after which memory is looked at first."""
+WARM_UP = 0.5
+"""The share of the time after which memory is looked at first: by then all kinds of tasks ran."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=1800)
+    parser.add_argument("--seconds", type=int, default=3600)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="perfwatch-growth-") as directory:
         product = Product(Path(directory))
@@ -39,7 +39,7 @@ def main() -> None:
             after = seen(product)
         finally:
             product.stop()
-    print("| process | MB before | after | growth | descriptors before | after |")
+    print("\n| process | MB before | after | growth | descriptors before | after |")
     print("|---|---|---|---|---|---|")
     for pid, (name, memory, descriptors) in after.items():
         start = before.get(pid, ("", 0.0, 0))
@@ -50,10 +50,17 @@ def main() -> None:
 
 
 def watch(product: Product, session: str, seconds: float) -> None:
-    """Poll as a page does."""
+    """Poll as a page does, and print the memory of all processes once a minute."""
     deadline = time.monotonic() + seconds
+    page = product.get("/", session)
+    path, cursor = query_of(page), cursor_of(page)
+    polls = 0
     while time.monotonic() < deadline:
-        product.get("/live/?after=0", session)
+        cursor = cursor_of(product.get(f"{path}&after={cursor}", session)) or cursor
+        polls += 1
+        if polls % 60 == 0:
+            found = seen(product).values()
+            print(", ".join(f"{name} {memory:.1f} MB" for name, memory, _ in found), flush=True)
         time.sleep(1)
 
 

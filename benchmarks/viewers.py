@@ -95,14 +95,15 @@ def wait_for_samples(product: Product, count: int) -> None:
 def times(product: Product, session: str, viewers: int, seconds: int, period: float) -> list[float]:
     """Return how long the answers took, in seconds."""
     address = urllib.parse.urlsplit(product.url)
-    path = query_of(product.get("/", session))
+    page = product.get("/", session)
+    path, first = query_of(page), cursor_of(page)
     took: list[float] = []
     deadline = time.monotonic() + seconds
 
     def view(number: int) -> None:
         time.sleep(period * number / viewers)
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
-        cursor = 0
+        cursor = first
         while time.monotonic() < deadline:
             started = time.monotonic()
             connection.request("GET", f"{path}&after={cursor}", headers={"Cookie": session})
@@ -111,8 +112,7 @@ def times(product: Product, session: str, viewers: int, seconds: int, period: fl
             took.append(time.monotonic() - started)
             if answer.status != 200:
                 sys.exit(f"The answer was {answer.status}.")
-            found = re.search(r'name="after" value="(\d+)"', text)
-            cursor = int(found[1]) if found else cursor
+            cursor = cursor_of(text)
             if period:
                 connection.close()  # the server would, after 2 s; a browser opens another one
             time.sleep(max(0.0, started + period - time.monotonic()))
@@ -130,6 +130,12 @@ def query_of(page: str) -> str:
     asked = page.partition('<div id="asked">')[2].partition("</div>")[0]
     fields = re.findall(r'name="(\w+)" value="([^"]*)"', asked)
     return f"/live/?{urllib.parse.urlencode(fields)}"
+
+
+def cursor_of(text: str) -> int:
+    """Return the row up to which a page or a fragment has everything."""
+    found = re.search(r'name="after" value="(\d+)"', text)
+    return int(found[1]) if found else 0
 
 
 def web_cpu(product: Product) -> float:
