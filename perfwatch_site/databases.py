@@ -47,6 +47,9 @@ def prepared(database: dict[str, Any]) -> dict[str, Any]:
     # A connection per thread stays open and is looked at before each request.
     database = database | {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
     if database["ENGINE"].endswith("sqlite3"):
+        # Later it would only take the lock of writers, for which a page may have to wait.
+        is_new = _is_empty(Path(database["NAME"]))
+        auto_vacuum = "PRAGMA auto_vacuum=INCREMENTAL; " if is_new else ""
         database["OPTIONS"] |= {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
@@ -54,7 +57,7 @@ def prepared(database: dict[str, Any]) -> dict[str, Any]:
             # For documents of 4 to 7 KB no page size takes less room than 4 KiB. No mmap_size: each
             # connection maps for itself, and four threads that read a large file held 1 GB.
             "init_command": (
-                "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+                f"PRAGMA page_size=4096; {auto_vacuum}PRAGMA journal_mode=WAL;"
                 "PRAGMA synchronous=NORMAL;"
             ),
         }
@@ -69,6 +72,13 @@ def prepared(database: dict[str, Any]) -> dict[str, Any]:
         "application_name": "perfwatch",
     } | database["OPTIONS"]
     return database
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return True
 
 
 @contextmanager
