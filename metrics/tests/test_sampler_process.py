@@ -1,4 +1,5 @@
 import itertools
+import os
 import signal
 import time
 
@@ -6,6 +7,7 @@ import pytest
 from django.db import connection
 
 from metrics.models import MetricsSnapshot
+from metrics.tests.fake_host import make_host
 from metrics.tests.processes import set_interval, times, wait_for_samples
 from perfwatch_site.tests.workplace import wait_for
 
@@ -104,3 +106,16 @@ def test_a_sampler_that_starts_without_database_spools_its_samples(processes):
     assert sampler.poll() is None
     assert "The database does not take samples" in processes.log.read_text()
     assert "Traceback" not in processes.log.read_text()
+
+
+def test_a_sampler_that_hangs_in_the_kernel_ends_itself(processes, tmp_path):
+    """A pipe that nobody writes into stands for a file of the kernel's that never answers."""
+    host = make_host(tmp_path / "host")
+    memory = tmp_path / "host/proc/meminfo"
+    memory.unlink()
+    os.mkfifo(memory)
+    processes.environment |= {"PERFWATCH_PROCFS": host.procfs, "PERFWATCH_SYSFS": host.sysfs}
+    (sampler,) = processes.start_sampling()
+    assert sampler.wait(60) == 1
+    assert "messages wait, but none arrives" in processes.log.read_text()
+    assert "This process ends, to be started again" in processes.log.read_text()
