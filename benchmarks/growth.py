@@ -52,11 +52,14 @@ def main() -> None:
 def watch(product: Product, session: str, seconds: float) -> None:
     """Poll as a page does, and print the memory of all processes once a minute."""
     deadline = time.monotonic() + seconds
-    page = product.get("/", session)
-    path, cursor = query_of(page), cursor_of(page)
-    polls = 0
+    cursor = polls = 0
+    path = ""
     while time.monotonic() < deadline:
-        cursor = cursor_of(product.get(f"{path}&after={cursor}", session)) or cursor
+        if cursor:
+            cursor = cursor_of(product.get(f"{path}&after={cursor}", session))
+        else:  # as a page does when it is told to load again
+            page = product.get("/", session)
+            path, cursor = query_of(page), cursor_of(page)
         polls += 1
         if polls % 60 == 0:
             found = seen(product).values()
