@@ -135,7 +135,7 @@ def test_many_browsers_that_poll_are_all_answered(product, soak):
 def test_slow_and_broken_clients_hold_nobody_up_for_long(product):
     address = ("127.0.0.1", int(product.url.rpartition(":")[2]))
     begun = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCoo"
-    clients = [socket.create_connection(address) for _ in range(60)]
+    clients = [socket.create_connection(address) for _ in range(32)]
     try:
         for number, client in enumerate(clients):
             client.sendall((begun, begun, b"", b"\x16\x03\x01 nonsense\r\n\r\n")[number % 4])

@@ -231,6 +231,14 @@ def test_a_status_that_nobody_can_read_is_none(client, db, told, text):
     assert client.get("/readyz").json().keys() == {"status", "newest_sample_age_seconds"}
 
 
+def test_readyz_says_why_no_sample_comes(client, db, told):
+    tell(Spooled(trouble="No tick came for 40 s: the broker does not answer."), told.parent)
+    store(age=100)
+    assert client.get("/readyz").json()["reason"] == (
+        "No tick came for 40 s: the broker does not answer."
+    )
+
+
 def test_the_live_page_says_it_too(viewer_client, told):
     store(age=100)
     assert WORDS in viewer_client.get("/").text
