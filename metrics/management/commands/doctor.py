@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--compare",
             action="store_true",
-            help=f"count for {perf_stat.SECONDS} s beside `perf stat -a`, and print both",
+            help=f"count for {perf_stat.SECONDS:g} s beside `perf stat -a`, and print both",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -74,11 +74,12 @@ class Command(BaseCommand):
 
     def _compare(self, *, as_json: bool) -> None:
         try:
-            found = perf_stat.compare(watched_host())
+            found = perf_stat.compare(watched_host(), perf_stat.SECONDS)
         except perf_stat.Unavailable as error:
             raise CommandError(str(error)) from error
         if as_json:
-            rows = [one._asdict() | {"percent": one.percent} for one in found]
+            of_each = ("name", "ours", "theirs", "percent", "least", "most", "agrees")
+            rows = [{key: getattr(one, key) for key in of_each} for one in found]
             self.stdout.write(json.dumps(rows))
             return
         self.stdout.write(f"{'event':<26}{'PerfWatch':>16}{'perf stat -a':>16}{'difference':>12}")
@@ -87,7 +88,15 @@ class Command(BaseCommand):
             ours, theirs = (
                 "—" if count is None else f"{count:,.0f}" for count in (one.ours, one.theirs)
             )
-            self.stdout.write(f"{one.name:<26}{ours:>16}{theirs:>16}{percent:>12}")
+            differs = "  differs" if one.agrees is False else ""
+            self.stdout.write(f"{one.name:<26}{ours:>16}{theirs:>16}{percent:>12}{differs}")
+        both = [one for one in found if one.agrees is not None]
+        agreeing = sum(bool(one.agrees) for one in both)
+        self.stdout.write(
+            f"{agreeing} of {len(both)} events that both count agree: within"
+            f" {perf_stat.AGREE_PERCENT:g} %, or, if rare, within what came just as perf began or"
+            " ended."
+        )
 
 
 def _is_healthy(found: Iterable[doctor.Finding]) -> bool:
