@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metrics.kernel.processes import Process
 
 LOOK_SECONDS = 30.0
+ALARM_SECONDS = 10.0
 MOST = 5
 _SOURCE = "/proc/[pid]/stat"
 # What makes a look worth its cost although the last one was only a moment ago.
@@ -66,7 +67,10 @@ class ProcessesReading:
 
 
 class _Looks:
-    """Looks at all processes every 30 s, and at each sample after one that was alarming."""
+    """Looks at all processes every 30 s; every 10 s while samples are alarming, and at once.
+
+    A look costs several times the rest of a sample, which an overloaded host cannot spare.
+    """
 
     def __init__(self, host: Host, occasion: Occasion) -> None:
         from metrics.kernel import cpus, processes
@@ -77,14 +81,14 @@ class _Looks:
         self._online = cpus.online_cpus(host)
         self._known: dict[tuple[int, int], Process] = {}
         self._looks = 0
-        self._due = 0.0
+        self._looked = -LOOK_SECONDS
 
     def __call__(self) -> ProcessesReading:
         now = time.monotonic()
         found = self._walk() if self._is_time(now) else None
         if found is None:
             return ProcessesReading()
-        self._looks, self._due = self._looks + 1, now + LOOK_SECONDS
+        self._looks, self._looked = self._looks + 1, now
         before, self._known = self._known, {(one.pid, one.started): one for one in found}
         capacity = os.sysconf("SC_CLK_TCK") * max(1, len(self._online()))
         shares = {
@@ -103,11 +107,11 @@ class _Looks:
 
     def _is_time(self, now: float) -> bool:
         # The second look follows the first at once: only then can CPU usage be said.
-        return (
-            now >= self._due
-            or self._looks < 2
-            or self._walk.is_under_way
-            or is_alarming(self._occasion.previous)
+        if self._looks < 2 or self._walk.is_under_way:
+            return True
+        since = now - self._looked
+        return since >= LOOK_SECONDS or (
+            since >= ALARM_SECONDS and is_alarming(self._occasion.previous)
         )
 
 

@@ -128,7 +128,15 @@ def test_it_looks_when_cpu_or_pressure_was_critical_in_the_sample_before(host, p
     host.look()
     host.look(after=5)
     assert is_alarming(previous) is alarming
-    assert bool(host.look(after=1, previous=previous)["top_memory"]) is alarming
+    assert bool(host.look(after=10, previous=previous)["top_memory"]) is alarming
+
+
+def test_while_samples_are_alarming_it_looks_every_ten_seconds(host):
+    host.look()
+    host.look(after=1)
+    busy = {"cpu": {"usage_percent": 99.0}}
+    looks = [bool(host.look(after=1, previous=busy)["top_memory"]) for _ in range(30)]
+    assert [second for second, looked in enumerate(looks, 1) if looked] == [10, 20, 30]
 
 
 def test_users_have_the_names_of_the_hosts_own_file(host):
