@@ -530,7 +530,7 @@ def rollups() -> RollupQuerySet:
 def settings_of(*keys: str) -> dict[str, Any]:
     """Return the values of these rows of `config`, as far as there are such rows.
 
-    Plain SQL: beat asks twice a second, and building the query took two thirds of its time.
+    Plain SQL: beat asks every 1.5 s, and building the query took two thirds of its time.
     """
     with connection.cursor() as cursor:
         marks = ", ".join(["%s"] * len(keys))

@@ -1,6 +1,7 @@
 """Celery beat's scheduler: ticks that follow the settings without a restart."""
 
 import logging
+import threading
 from typing import Any, NamedTuple
 
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
@@ -17,7 +18,8 @@ log = logging.getLogger("perfwatch.beat")
 
 SAMPLE = "metrics.tasks.sample"
 KEYS = ("sampling", "features")
-REREAD_SECONDS = 0.5
+REREAD_SECONDS = 1.5
+LOOK_SECONDS = 5.0
 FIRST_VALUE_SECONDS = 3.0
 
 
@@ -31,34 +33,42 @@ class Settings(NamedTuple):
 class SamplingScheduler(Scheduler):  # type: ignore[misc]
     """Sends `metrics.tasks.sample` at every tick; other entries run as Celery's own do.
 
-    Interval and features are read again twice a second, the features go with each message: so
+    Interval and features are read again every 1.5 s, the features go with each message: so
     sampling asks no database. While it is away, or holds nonsense, the last good ones stay in use.
+    It sleeps until the next tick, but wakes when they change, and every 5 s to see whether the
+    clock was set: on an idle machine waking up is what costs most.
     """
 
-    max_interval = REREAD_SECONDS
+    max_interval = LOOK_SECONDS
 
     def setup_schedule(self) -> None:
         """Start the clock with the interval that is set."""
         super().setup_schedule()
         self._complaint = ""
         self._broker_is_away = False
+        self._found = Settings(None, None)
+        self._changed = threading.Event()
         # In a thread of its own: a database that hangs must not stop the clock.
-        self._settings = Periodic(self._configured, REREAD_SECONDS)
-        self._settings.wait(FIRST_VALUE_SECONDS)
+        self._reader: Periodic[None] = Periodic(self._read, REREAD_SECONDS)
+        self._reader.wait(FIRST_VALUE_SECONDS)
         self._features: dict[str, Any] = DEFAULTS["features"]
-        found = self._settings.latest()
-        interval = found.interval if found else None
-        self._ticker = Ticker(interval or DEFAULTS["sampling"]["interval_seconds"])
+        self._ticker = Ticker(self._found.interval or DEFAULTS["sampling"]["interval_seconds"])
 
     def adjust(self, n: float, drift: float = 0.0) -> float:
         """Leave the wait as it is: Celery wakes 10 ms early and spins until the time has come."""
         return n
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due and return the seconds to sleep."""
-        if found := self._settings.latest():
-            self._ticker.change(found.interval or self._ticker.interval)
-            self._features = found.features or self._features
+        """Send what is due and sleep until the next look or a change of the settings."""
+        self._changed.wait(self.look())
+        self._changed.clear()
+        return 0.0
+
+    def look(self) -> float:
+        """Send what is due and return the seconds until the next look."""
+        found = self._found
+        self._ticker.change(found.interval or self._ticker.interval)
+        self._features = found.features or self._features
         tick: Tick | None = self._ticker.due()
         if tick:
             self.apply_entry(
@@ -77,8 +87,8 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
                 ),
                 producer=self.producer,
             )
-        others: float = super().tick(*args, **kwargs)
-        return min(self._ticker.wait(), others, REREAD_SECONDS)
+        others: float = super().tick()
+        return min(self._ticker.wait(), others)
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Send one message; say once that the broker is away, and once that it is back."""
@@ -92,6 +102,12 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
         if self._broker_is_away:
             log.warning("The broker is back.")
         self._broker_is_away = False
+
+    def _read(self) -> None:
+        found = self._configured()
+        if found != self._found:
+            self._found = found
+            self._changed.set()
 
     def _configured(self) -> Settings:
         try:

@@ -1,5 +1,6 @@
 import logging
 import threading
+import time
 
 import pytest
 from celery.beat import SchedulingError
@@ -47,11 +48,11 @@ class FakeTicker:
         return scheduler.Tick(1000.0, self.interval)
 
 
-class ReadNow:
-    """Reads the setting whenever it is asked, in the thread of the test."""
+class Quiet:
+    """Reads once; after that the test reads when it looks."""
 
     def __init__(self, function, seconds):
-        self.latest = function
+        function()
 
     def wait(self, seconds):
         pass
@@ -60,12 +61,17 @@ class ReadNow:
 @pytest.fixture
 def sent(monkeypatch):
     monkeypatch.setattr(scheduler, "Ticker", FakeTicker)
-    monkeypatch.setattr(scheduler, "Periodic", ReadNow)
+    monkeypatch.setattr(scheduler, "Periodic", Quiet)
     return Sent(monkeypatch)
 
 
 def start():
     return SamplingScheduler(app=app)
+
+
+def look(beat):
+    beat._read()
+    return beat.look()
 
 
 def set_interval(seconds):
@@ -74,16 +80,16 @@ def set_interval(seconds):
 
 def test_a_message_expires_after_one_interval(sent):
     set_interval(7)
-    start().tick()
+    look(start())
     assert sent == [(1000.0, 7, {"expires": 7})]
 
 
 def test_a_changed_interval_is_seen_at_the_next_look(sent):
     set_interval(5)
     beat = start()
-    beat.tick()
+    look(beat)
     set_interval(60)
-    beat.tick()
+    look(beat)
     assert [interval for _, interval, _ in sent] == [5, 60]
 
 
@@ -91,7 +97,7 @@ def test_reading_the_setting_takes_one_query(sent, django_assert_num_queries):
     set_interval(5)
     beat = start()
     with django_assert_num_queries(1):
-        beat.tick()
+        look(beat)
 
 
 def test_a_database_that_hangs_does_not_stop_the_clock(sent, monkeypatch):
@@ -100,15 +106,29 @@ def test_a_database_that_hangs_does_not_stop_the_clock(sent, monkeypatch):
     hanging = threading.Event()
     monkeypatch.setattr(scheduler, "settings_of", lambda *keys: hanging.wait(10) and {})
     beat = start()
-    beat.tick()
-    beat._settings.stop()
+    beat.look()
+    beat._reader.stop()
     hanging.set()
     assert sent[0][1] == 5
 
 
-def test_it_never_sleeps_past_the_moment_to_read_the_setting(sent):
+def test_it_never_sleeps_past_the_moment_to_look_at_the_setting(sent):
     set_interval(3600)
-    assert start().tick() <= scheduler.REREAD_SECONDS
+    assert look(start()) <= scheduler.LOOK_SECONDS
+
+
+def test_a_change_wakes_it(sent, monkeypatch):
+    set_interval(3600)
+    beat = start()
+    set_interval(7)
+    change = threading.Timer(0.1, beat._read)
+    change.start()
+    began = time.monotonic()
+    assert beat.tick() == 0
+    assert time.monotonic() - began < scheduler.LOOK_SECONDS - 1
+    change.join()
+    beat.look()
+    assert [interval for _, interval, _ in sent] == [3600, 7]
 
 
 @pytest.mark.parametrize("nonsense", [{}, {"interval_seconds": 0}, "soon", [5]])
@@ -117,7 +137,7 @@ def test_nonsense_in_the_table_leaves_the_last_interval_in_use(sent, caplog, non
     beat = start()
     Config.objects.filter(key="sampling").update(value=nonsense)
     for _ in range(3):
-        beat.tick()
+        look(beat)
     assert {interval for _, interval, _ in sent} == {7}
     assert caplog.text.count("stay in use") == 1
 
@@ -131,7 +151,7 @@ def test_a_database_that_is_away_leaves_the_last_interval_in_use(sent, caplog, m
 
     monkeypatch.setattr(scheduler, "settings_of", away)
     for _ in range(3):
-        beat.tick()
+        look(beat)
     assert {interval for _, interval, _ in sent} == {7}
     assert caplog.text.count("the database is away") == 1
 
@@ -141,15 +161,15 @@ OFF = {"perf_events_enabled": False, "perf_events_cpus": "0-1"}
 
 def test_without_a_row_the_features_are_the_defaults(sent):
     Config.objects.filter(key="features").delete()
-    start().tick()
+    look(start())
     assert sent.features == [{"perf_events_enabled": True, "perf_events_cpus": "all"}]
 
 
 def test_features_go_with_the_message_and_follow_the_setting(sent):
     beat = start()
-    beat.tick()
+    look(beat)
     Config(key="features", value=OFF).save()
-    beat.tick()
+    look(beat)
     assert sent.features == [{"perf_events_enabled": True, "perf_events_cpus": "all"}, OFF]
 
 
@@ -157,11 +177,11 @@ def test_features_go_with_the_message_and_follow_the_setting(sent):
 def test_nonsense_leaves_the_last_features_in_use_and_the_interval_alone(sent, caplog, nonsense):
     Config(key="features", value=OFF).save()
     beat = start()
-    beat.tick()
+    look(beat)
     Config.objects.filter(key="features").update(value=nonsense)
     set_interval(9)
     for _ in range(3):
-        beat.tick()
+        look(beat)
     assert sent.features == [OFF] * 4
     assert sent[-1][1] == 9
     assert caplog.text.count("config.features is not valid") == 1
@@ -169,7 +189,7 @@ def test_nonsense_leaves_the_last_features_in_use_and_the_interval_alone(sent, c
 
 def test_without_any_row_the_interval_is_five_seconds(sent):
     Config.objects.all().delete()
-    start().tick()
+    look(start())
     assert sent[0][1] == 5
 
 
@@ -179,10 +199,10 @@ def test_a_broker_that_is_away_is_told_once_and_so_is_its_return(sent, caplog):
     beat = start()
     sent.away = True
     for _ in range(5):
-        beat.tick()
+        look(beat)
     sent.away = False
     for _ in range(5):
-        beat.tick()
+        look(beat)
     messages = [record.message for record in caplog.records if record.name == "perfwatch.beat"]
     assert len(messages) == 2
     assert "takes no messages" in messages[0]
