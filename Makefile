@@ -59,6 +59,7 @@ check: .venv/.installed-dev ## Check style, types, import rules, migrations and 
 
 bench: .venv/.installed-dev ## Measure what PerfWatch costs, on SQLite and PostgreSQL (an hour or two).
 	@$(VENV_PYTHON) benchmarks/sample_cost.py && echo
+	@$(VENV_PYTHON) benchmarks/group_read.py && echo
 	@$(VENV_PYTHON) benchmarks/sampler_cost.py && echo
 	@$(VENV_PYTHON) benchmarks/beside_others.py && echo
 	@$(VENV_PYTHON) benchmarks/importing.py && echo
@@ -69,6 +70,7 @@ bench: .venv/.installed-dev ## Measure what PerfWatch costs, on SQLite and Postg
 
 bench-quick: .venv/.installed-dev ## See that the benchmarks run, on next to nothing (three minutes).
 	@$(VENV_PYTHON) benchmarks/sample_cost.py --samples 10 && echo
+	@$(VENV_PYTHON) benchmarks/group_read.py --rounds 10 && echo
 	@$(VENV_PYTHON) benchmarks/sampler_cost.py --seconds 2 --intervals 1 && echo
 	@$(VENV_PYTHON) benchmarks/tick_spacing.py --seconds 3
 	@$(call on_both_databases,month,--quick)
