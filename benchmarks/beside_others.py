@@ -1,10 +1,14 @@
-"""What sampling costs beside other monitors: `python benchmarks/beside_others.py --seconds 120`.
+"""What sampling costs beside other monitors: `python benchmarks/beside_others.py --seconds 300`.
 
-Starts PerfWatch, node_exporter scraped by Prometheus, Netdata, Glances (as a CSV writer) and a
-loop of `perf stat`, all at once and each with its own defaults but for the interval, so that they
-share the same noise. Prints a row of a Markdown table for each: CPU seconds per minute of all its
-processes with their children (start-up left out), proportional memory, what it wrote, and the
-ratio of CPU to each of the others'. Programs that are not installed are left out and named;
+Starts PerfWatch as `make run` does (web server and supervisor included), node_exporter scraped by
+Prometheus, Netdata, Glances (as a CSV writer) and a loop of `perf stat`, all at once and each with
+its own defaults but for the interval, so that they share the same noise. Nobody looks at any of
+their pages. Prints a row of a Markdown table for each: CPU seconds per minute of all its processes
+with their children, proportional memory, what it wrote, and how much CPU it takes for each second
+of PerfWatch's. Measured is what comes after 90 s, when each has done what it does every minute,
+and over 5 minutes; what is done by the hour (PerfWatch cleans up, Prometheus compacts) is in none
+of them. Prometheus scrapes node_exporter alone, not itself, as its own default would.
+Programs that are not installed are left out and named;
 Debian's packages are prometheus, prometheus-node-exporter, netdata-core, glances, redis-server
 and linux-perf.
 """
@@ -23,10 +27,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from installation import sampling
+from installation import ROOT, Installation
 
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
-WARM_UP = 30
+WARM_UP = 90
 EVENTS = "context-switches,cpu-migrations,page-faults,minor-faults,major-faults"
 
 PROMETHEUS = """global: {{scrape_interval: {interval}s, scrape_timeout: 1s}}
@@ -99,9 +103,25 @@ def running(*commands: list[str]) -> Iterator[list[psutil.Process]]:
 
 
 @contextmanager
-def perfwatch(interval: int) -> Iterator[list[psutil.Process]]:
-    with sampling(interval) as installation:
-        yield list(installation.processes.values())
+def perfwatch(interval: int, redis_url: str = "") -> Iterator[list[psutil.Process]]:
+    """Run what `make run` runs: supervisor, web server, and what samples."""
+    with tempfile.TemporaryDirectory(prefix="perfwatch-bench-") as folder:
+        installation = Installation(Path(folder), redis_url)
+        installation.environment["PERFWATCH_PORT"] = str(free_ports(1)[0])
+        installation.manage("migrate", "--verbosity", "0")
+        installation.set_interval(interval)
+        serve = psutil.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=installation.environment,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            installation.wait_for_samples(2, patience=60 + 2 * interval)
+            yield [serve]
+        finally:
+            serve.terminate()
+            serve.wait(20)
 
 
 @contextmanager
@@ -110,14 +130,9 @@ def perfwatch_with_redis(interval: int) -> Iterator[list[psutil.Process]]:
     redis = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
     with (
         running(redis) as servers,
-        sampling(interval, f"redis://127.0.0.1:{port}/0") as installation,
+        perfwatch(interval, f"redis://127.0.0.1:{port}/0") as processes,
     ):
-        # As metrics/management/commands/serve.py starts it.
-        worker = ["-m", "celery", "--quiet", "-A", "perfwatch_site", "worker", "--loglevel"]
-        worker += ["WARNING", "--pool", "solo", "--concurrency", "1", "--queues", "maintenance"]
-        worker += ["--hostname", "maintenance@%h", "--without-gossip", "--without-mingle"]
-        installation.start("worker", *worker, "--without-heartbeat")
-        yield [*servers, *installation.processes.values()]
+        yield [*servers, *processes]
 
 
 @contextmanager
@@ -180,7 +195,7 @@ MONITORS = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--warm-up", type=int, default=WARM_UP)
     parser.add_argument("--intervals", type=int, nargs="+", default=[5, 1])
     options = parser.parse_args()
