@@ -15,12 +15,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from metrics import doctor, perf_stat
+from metrics import perf_stat
 from metrics.collectors.perf_events import SOFTWARE
+from metrics.doctor import host
 from metrics.kernel.perf_table import EVENTS
 from metrics.models import Config
 from metrics.tests.builders import stored
 from metrics.tests.fake_host import make_host
+from metrics.watched import watched_host
 from perfwatch_site.tests.workplace import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,7 @@ def now():
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(doctor, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(host, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(perf_stat, "SECONDS", 0.1)
     monkeypatch.setattr(psutil, "PROCFS_PATH", "/proc")  # which is set for the watched host
 
@@ -118,14 +120,14 @@ def test_it_changes_nothing():
 
 @pytest.mark.filterwarnings("ignore:active, inactive:RuntimeWarning")
 def test_a_collector_without_its_files_is_a_note(tmp_path, settings):
-    host = make_host(tmp_path)
+    made = make_host(tmp_path)
     (tmp_path / "proc" / "vmstat").unlink()
-    settings.PERFWATCH_PROCFS, settings.PERFWATCH_SYSFS = host.procfs, host.sysfs
+    settings.PERFWATCH_PROCFS, settings.PERFWATCH_SYSFS = made.procfs, made.sysfs
     (paging,) = found("collectors", "memory_bandwidth")
     assert paging["level"] == "note"
     assert "vmstat does not exist" in paging["text"]
     (roots,) = found("host", "roots")
-    assert f"PERFWATCH_PROCFS={host.procfs}" in roots["text"]
+    assert f"PERFWATCH_PROCFS={made.procfs}" in roots["text"]
 
 
 def test_roots_that_are_none_are_a_failure_of_one_line(tmp_path, settings):
@@ -149,8 +151,8 @@ def test_a_broker_that_answers_says_its_version(settings, redis_url):
 
 
 def test_a_full_disk_is_a_failure(monkeypatch):
-    usage = doctor.shutil._ntuple_diskusage(10**12, 10**12 - 10**8, 10**8)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    usage = shutil._ntuple_diskusage(10**12, 10**12 - 10**8, 10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     (one,) = found("disk space", "data folder")
     assert one["level"] == "failed"
 
@@ -216,10 +218,9 @@ class TestCompare:
 
     @pytest.mark.skipif(not shutil.which("perf", path=perf_stat.PATH), reason="there is no perf")
     def test_software_counters_agree_with_those_of_perf_over_the_same_time(self):
-        host = doctor.watched_host()
         try:
             # Whatever else runs, the true count lies between our readings around perf's.
-            found = perf_stat.compare(host, 1)
+            found = perf_stat.compare(watched_host(), 1)
         except perf_stat.Unavailable as error:
             pytest.skip(str(error))
         counted = {one.name: one for one in found if one.theirs is not None}
@@ -232,7 +233,7 @@ class TestCompare:
             "<not supported>;;cycles;0;100.00;;\n"
             "7;;page-faults;4000000000;100.00;;"
         )
-        rows = {one.name: one for one in perf_stat.compare(doctor.watched_host(), 0)}
+        rows = {one.name: one for one in perf_stat.compare(watched_host(), 0)}
         assert rows["context_switches"].theirs == 1000
         assert rows["page_faults"].theirs == 7
         assert rows["cycles"].theirs is None

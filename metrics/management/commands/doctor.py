@@ -10,14 +10,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from metrics import doctor, perf_stat
+from metrics import perf_stat
+from metrics.doctor.base import Finding, Level, is_healthy
+from metrics.doctor.everything import findings
 from metrics.watched import watched_host
 
 MARKS = {
-    doctor.Level.OK: "ok",
-    doctor.Level.NOTE: "note",
-    doctor.Level.WARNING: "WARNING",
-    doctor.Level.FAILED: "FAILED",
+    Level.OK: "ok",
+    Level.NOTE: "note",
+    Level.WARNING: "WARNING",
+    Level.FAILED: "FAILED",
 }
 
 
@@ -49,20 +51,20 @@ class Command(BaseCommand):
                 return
             # What the log would say of collectors is among the findings.
             logging.disable(logging.WARNING)
-            found = list(doctor.findings())
+            found = list(findings())
         except KeyboardInterrupt:
             sys.exit(130)
         finally:
             logging.disable(logging.NOTSET)
         if options["json"]:
             rows = [one._asdict() for one in found]
-            self.stdout.write(json.dumps({"healthy": _is_healthy(found), "findings": rows}))
+            self.stdout.write(json.dumps({"healthy": is_healthy(found), "findings": rows}))
         else:
             self._print(found)
-        if not _is_healthy(found):
+        if not is_healthy(found):
             sys.exit(1)
 
-    def _print(self, found: Iterable[doctor.Finding]) -> None:
+    def _print(self, found: Iterable[Finding]) -> None:
         for section, ones in groupby(found, lambda one: one.section):
             self.stdout.write(section[:1].upper() + section[1:])
             # What is the same of many is one line.
@@ -97,7 +99,3 @@ class Command(BaseCommand):
             f" {perf_stat.AGREE_PERCENT:g} %, or, if rare, within what came just as perf began or"
             " ended."
         )
-
-
-def _is_healthy(found: Iterable[doctor.Finding]) -> bool:
-    return all(one.level is not doctor.Level.FAILED for one in found)
