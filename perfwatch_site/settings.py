@@ -230,7 +230,13 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_timeout": 2, "socket_connect_timeout": 2, "health_check_interval": 10}
+    {
+        "socket_timeout": 2,
+        "socket_connect_timeout": 2,
+        "health_check_interval": 10,
+        # Waiting workers ask anew so often; a message reaches them at once all the same.
+        "polling_interval": 5,
+    }
     if REDIS_URL
     else {}
 )
