@@ -97,10 +97,10 @@ TILES: tuple[Tile, ...] = (
     ),
     Tile(
         "perf",
-        "Instructions per cycle",
+        "IPC",
         (("", "perf_events.ipc"),),
         "cache misses {perf_events.cache_miss_percent};"
-        " counted\N{NO-BREAK SPACE}{perf_events.running_percent} of the time",
+        " counted\N{NO-BREAK SPACE}{perf_events.running_percent}",
         instead=Tile(
             "perf",
             "Context switches",

@@ -96,7 +96,7 @@ def test_without_instructions_the_tile_shows_what_is_counted_and_why_not_more():
     assert str(reading.value) == "100 /s"
     assert reading.detail == "No PMU here."
     reading = read_tile(tile("perf"), document(perf_events__ipc=1.5))
-    assert (reading.tile.title, str(reading.value)) == ("Instructions per cycle", "1.50")
+    assert (reading.tile.title, str(reading.value)) == ("IPC", "1.50")
 
 
 def test_a_missing_number_has_the_collectors_own_reason():
