@@ -136,3 +136,53 @@ def every(seconds, count, wandering, until=None):
     until = until or datetime.now(UTC)
     moments = [until - timedelta(seconds=seconds * left) for left in range(count - 1, -1, -1)]
     return [(moment, wandering.next(moment, seconds)) for moment in moments]
+
+
+def with_counters(document, cpus=4):
+    """Return the document as a host would have taken it whose CPUs count: waiting for memory."""
+    counted = copy.deepcopy(document)
+    counts = {
+        "cycles": 20_000_000_000,
+        "instructions": 12_000_000_000,
+        "branch_instructions": 2_000_000_000,
+        "branch_misses": 40_000_000,
+        "cache_references": 400_000_000,
+        "cache_misses": 120_000_000,
+        "l1d_loads": 3_000_000_000,
+        "l1d_load_misses": 200_000_000,
+        "llc_loads": 200_000_000,
+        "llc_load_misses": 90_000_000,
+        "dtlb_loads": 3_000_000_000,
+        "dtlb_load_misses": 9_000_000,
+        "itlb_load_misses": 800_000,
+        "counted_seconds": 5.0,
+        "busy_seconds": 7.0,
+        "stalled_cycles_frontend": 2_000_000_000,
+        "stalled_cycles_backend": 11_000_000_000,
+    }
+    ratios = {
+        "ipc": 0.6,
+        "cache_miss_percent": 30.0,
+        "branch_miss_percent": 2.0,
+        "l1d_load_miss_percent": 6.7,
+        "llc_load_miss_percent": 45.0,
+        "dtlb_load_miss_percent": 0.3,
+        "stalled_frontend_percent": 10.0,
+        "stalled_backend_percent": 55.0,
+        "instructions_per_sec": 2.4e9,
+        "cache_misses_per_kilo_instruction": 10.0,
+        "branch_misses_per_kilo_instruction": 3.3,
+        "effective_ghz": 2.8,
+    }
+    each = {"cycles": 5_000_000_000, "instructions": 3_000_000_000, "ipc": 0.6}
+    counted["perf_events"] |= {
+        **counts,
+        **ratios,
+        "per_cpu": {str(cpu): dict(each) for cpu in range(cpus)},
+        "running_percent": 100.0,
+        "available": True,
+        "reason": None,
+        "cpus": f"0-{cpus - 1}",
+        "events": {},
+    }
+    return counted
