@@ -1,8 +1,12 @@
 """perf_event_open on this machine, beside the kernel's other counters."""
 
+import json
 import operator
 import os
 import re
+import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,8 +15,10 @@ import pytest
 from metrics.collectors import COLLECTORS
 from metrics.collectors.base import Occasion
 from metrics.kernel.host import Host
+from metrics.sampling import Sampler
 from metrics.tests.fake_perf import open_descriptors
 
+ROOT = Path(__file__).parents[2]
 (PERF,) = (collector for collector in COLLECTORS if collector.name == "perf_events")
 
 
@@ -53,6 +59,54 @@ def test_software_events_agree_with_the_kernels_own_counters(read):
     # One read, but the machine goes on counting while the kernel adds up.
     parts = section["minor_faults"] + section["major_faults"]
     assert section["page_faults"] == pytest.approx(parts, abs=100)
+
+
+def in_a_child(prepare):
+    """Take two samples in a process that `prepare` has changed; return the second document."""
+    here, there = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            prepare()
+            sampler = Sampler(Host())
+            sampler.sample()
+            with os.fdopen(there, "w") as pipe:
+                json.dump(sampler.sample().data, pipe)
+        finally:
+            os._exit(0)
+    os.close(there)
+    with os.fdopen(here) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(said)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_nobody_counts_as_far_as_the_kernel_permits(read):
+    section = in_a_child(lambda: os.setresuid(65534, 65534, 65534))["perf_events"]
+    paranoid = int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
+    if paranoid <= 0:
+        assert section["context_switches"] is not None
+    else:
+        assert section["available"] is False
+        assert section["events"]["context_switches"] == "not permitted"
+        assert f"kernel.perf_event_paranoid to 0 (it is {paranoid})" in section["reason"]
+
+
+@pytest.mark.parametrize("bound", ["both limits", "the soft limit"])
+def test_with_64_descriptors_nothing_else_is_missing(read, bound):
+    hard = 64 if bound == "both limits" else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    done = subprocess.run(
+        [sys.executable, "manage.py", "sample"],
+        cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    data = json.loads(done.stdout)
+    assert {name: one for name, one in data["sampler"]["status"].items() if one != "ok"} == {}
+    section = data["perf_events"]
+    assert section["available"] or "ulimit -n" in section["reason"]
 
 
 def test_dropping_the_reader_closes_everything():
