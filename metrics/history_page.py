@@ -140,7 +140,7 @@ def page(asked: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> d
                 "choices": [
                     choices[kind.key]
                     for kind in DEVICES
-                    if any(chart.group == group and chart.devices is kind for chart in wanted)
+                    if any(chart.group == group and chart.devices is kind for chart in there)
                 ],
                 "absent": absences(
                     (c for c in wanted if c not in there and c.group == group), data

@@ -156,6 +156,7 @@ def test_where_nothing_is_counted_one_line_says_why(open_page, uncounted, path, 
     assert not {*CHARTS} & {*titles(page)}
     [line] = page.locator(f"{GROUP} .absent").all()
     assert line.inner_text().endswith(REASON)
+    assert page.locator(f"{GROUP} .picker").count() == 0
     verdict = page.locator(".verdict")
     eventually(verdict.count, bool)
     assert "Busy." in verdict.inner_text()
