@@ -105,10 +105,19 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         found = self.filter(timestamp__gte=start)
         return found if end is None else found.filter(timestamp__lt=end)
 
-    def documents(self, limit: int | None = None) -> list[tuple[float, dict[str, Any]]]:
-        """Return the oldest `limit` documents with the second of the epoch of each."""
-        values = self.order_by("timestamp", "id").values_list("timestamp", "metric_data")[:limit]
-        return [(timestamp.timestamp(), data) for timestamp, data in values]
+    def moments(self, limit: int) -> list[float]:
+        """Return when the oldest `limit` were sampled, as seconds of the epoch."""
+        found = self.order_by("timestamp", "id").values_list("timestamp", flat=True)
+        return [timestamp.timestamp() for timestamp in found[:limit]]
+
+    def documents(self) -> Iterator[tuple[float, dict[str, Any]]]:
+        """Yield the documents, oldest first, with the second of the epoch of each.
+
+        Opened they take ten times their room, so they are in memory a few at a time.
+        """
+        values = self.order_by("timestamp", "id").values_list("timestamp", "metric_data")
+        for timestamp, data in values.iterator(chunk_size=20):
+            yield timestamp.timestamp(), data
 
     def latest_documents(self, limit: int) -> list[dict[str, Any]]:
         """Return the youngest `limit` documents, youngest first."""

@@ -154,8 +154,8 @@ def _to_shrink(policy: Policy, used: float, rows: int, row: float) -> int:
 
 def folded_bytes(old: float, young: float) -> float:
     """Return the bytes of a folded row: of the oldest, else a guess by a sample's."""
-    oldest = snapshots().documents(1)
-    return old if oldest and bucket_seconds(oldest[0][1]) else young * GROWTH
+    _, oldest = next(snapshots().documents(), (0.0, None))
+    return old if oldest and bucket_seconds(oldest) else young * GROWTH
 
 
 def _ahead(policy: Policy, now: datetime, interval: int, young: float, folded: float) -> int:

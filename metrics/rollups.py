@@ -146,16 +146,15 @@ def roll_up(state: State, work: Work, limits: Limits) -> None:
         start, end = chunk, min(chunk + tier.chunk, state.until(tier))
         state.mark(tier, start, end)
     rows = snapshots()
-    found = rows.between(moment(start), moment(end)).documents(limits.rows + 1)
+    found = rows.between(moment(start), moment(end)).moments(limits.rows + 1)
     if len(found) > limits.rows:
-        end = max(
-            floor(found[0][0], tier.seconds) + tier.seconds, floor(found[-1][0], tier.seconds)
-        )
-        found = rows.between(moment(start), moment(end)).documents()
+        end = max(floor(found[0], tier.seconds) + tier.seconds, floor(found[-1], tier.seconds))
+        found = [at for at in found if at < end] or found[:1]
     # A new chunk ends with its last sample: a document an hour is one slot, not sixty.
-    filled = end if old or not found else floor(found[-1][0], tier.seconds) + tier.seconds
+    filled = end if old or not found else floor(found[-1], tier.seconds) + tier.seconds
     buckets = Buckets(start, tier.seconds, (filled - start) // tier.seconds)
-    buckets.add(found, all_series)
+    if found:
+        buckets.add(rows.between(moment(start), moment(end)).documents(), all_series)
     write(tier, chunk, old, dict.fromkeys(COLLECTORS, buckets))
     if not found:
         start, end = _leap(state, Work(tier, start, end, is_pending))
