@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 from django.conf import settings as project
 from django.core.management import CommandError, call_command
@@ -13,7 +14,7 @@ from django.core.management import CommandError, call_command
 from accounts.first_admin import FirstAdmin
 from metrics.management.commands import serve
 from metrics.pid_file import take
-from perfwatch_site.tests.workplace import free_port
+from perfwatch_site.tests.workplace import free_port, port_answers, wait_for
 
 
 @pytest.fixture
@@ -82,6 +83,23 @@ def test_without_redis_web_and_sampler_run(settings):
 def test_with_redis_beat_and_worker_run_too(settings):
     settings.REDIS_URL = "redis://127.0.0.1/0"
     assert list(serve.programs()) == ["web", "sampler", "beat", "worker"]
+
+
+def test_what_needs_redis_is_refused_alone_without_it(settings):
+    settings.REDIS_URL = ""
+    with pytest.raises(CommandError, match="beat is a process of its own only with REDIS_URL"):
+        call_command("serve", "--only", "beat")
+
+
+def test_the_pages_alone_are_one_process_that_prepared_the_database(processes):
+    port = free_port()
+    processes.environment["PERFWATCH_PORT"] = str(port)
+    process = processes.start("manage.py", "serve", "--only", "web")
+    assert wait_for(lambda: port_answers(port)), processes.log.read_text()
+    assert "gunicorn" in psutil.Process(process.pid).cmdline()
+    assert not (processes.directory / "data" / "perfwatch.pid").exists()
+    process.terminate()
+    assert process.wait(10) == 0
 
 
 def test_an_ipv6_address_is_bound_in_brackets(settings):

@@ -11,6 +11,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from metrics.pid_file import AlreadyRunningError, running, take
 from metrics.supervisor import STOP_SIGNALS, Plan
 
 STOP_LIMIT = 15.0
+PROCESSES = ("web", "sampler", "beat", "worker")
 logger = logging.getLogger("perfwatch.serve")
 
 
@@ -39,11 +41,20 @@ class Command(BaseCommand):
     requires_system_checks = ()  # migrate makes them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add `--stop`."""
-        parser.add_argument("--stop", action="store_true", help="end the PerfWatch that is running")
+        """Add `--stop` and `--only`."""
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--stop", action="store_true", help="end the PerfWatch that is running")
+        which.add_argument(
+            "--only",
+            choices=PROCESSES,
+            help="become this one process, for systemd or a container to supervise; web prepares "
+            "the database first, beat and worker exist with REDIS_URL only",
+        )
 
     def handle(self, *args: object, **options: object) -> None:
         """Start, or stop what runs."""
+        if options["only"]:
+            become_one(str(options["only"]))
         pid_file = settings.PERFWATCH_DATA_DIR / "perfwatch.pid"
         if options["stop"]:
             self.stdout.write(stop(pid_file))
@@ -97,6 +108,18 @@ def become(plan: Plan, lock: int) -> None:
     os.chdir(settings.BASE_DIR)
     command = [sys.executable, "-m", "metrics.supervisor", json.dumps(plan._asdict())]
     os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
+
+
+def become_one(name: str) -> NoReturn:
+    """Turn this process into one of those that the supervisor would start."""
+    chosen = programs()
+    if name not in chosen:
+        raise CommandError(f"{name} is a process of its own only with REDIS_URL.")
+    if name == "web":
+        check_port(settings.PERFWATCH_HOST, settings.PERFWATCH_PORT)
+        prepare()
+    os.chdir(settings.BASE_DIR)
+    os.execv(sys.executable, chosen[name])  # noqa: S606  no shell is wanted
 
 
 def programs() -> dict[str, list[str]]:
