@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run stop test check bench bench-quick soak setup lock again
+.PHONY: help run stop test check compose-test bench bench-quick soak setup lock again
 
 VENV_PYTHON := .venv/bin/python
 NEWEST_PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
@@ -31,7 +31,7 @@ on_both_databases = for database in sqlite postgresql; do \
 	$(VENV_PYTHON) benchmarks/$(1).py --database $$database $(2) || exit 1; done
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.collected ## Start PerfWatch and keep it running until Ctrl-C; the first time, set it up.
 	@exec $(VENV_PYTHON) manage.py serve
@@ -56,6 +56,9 @@ check: .venv/.installed-dev ## Check style, types, import rules, migrations and 
 	isolated -c 'from importlinter.cli import lint_imports_command as run; run()'; \
 	isolated manage.py makemigrations --check --dry-run; \
 	isolated manage.py check --deploy --fail-level WARNING
+
+compose-test: ## Build and run the containers for real, and look at them from outside (needs Docker).
+	@python3 .ci/compose_test.py
 
 bench: .venv/.installed-dev ## Measure what PerfWatch costs, on SQLite and PostgreSQL (an hour or two).
 	@$(VENV_PYTHON) benchmarks/sample_cost.py && echo
