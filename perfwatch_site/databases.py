@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
 SCHEMES = ("postgres", "postgresql", "sqlite")
+WEB_STATEMENT_SECONDS = 20
+QUERY_CANCELED = "57014"  # PostgreSQL's error codes
 
 
 def described(name: str, value: str, base: Path) -> dict[str, Any]:
@@ -79,6 +81,30 @@ def _is_empty(file: Path) -> bool:
         return file.stat().st_size == 0
     except OSError:
         return True
+
+
+def limit_statements() -> None:
+    """Have PostgreSQL end what lasts too long, on each connection that is opened from now on.
+
+    For the web process: nobody waits any longer at the other end, and the next ones need the
+    thread. Migrating, cleaning and importing may take their time.
+    """
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_limit, dispatch_uid="perfwatch.statement_timeout")
+
+
+def _limit(connection: Any, **_: object) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, false)", [f"{WEB_STATEMENT_SECONDS}s"]
+            )
+
+
+def took_too_long(error: BaseException | None) -> bool:
+    """Return whether a database's fault is that limit."""
+    return getattr(error and error.__cause__, "sqlstate", None) == QUERY_CANCELED
 
 
 @contextmanager

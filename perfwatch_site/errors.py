@@ -10,6 +10,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from metrics.spooled import spooled
 from perfwatch_site import typed
+from perfwatch_site.databases import took_too_long
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -35,7 +36,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500, or 503 where the database is away, without touching the database."""
-    if isinstance(sys.exc_info()[1], InterfaceError | OperationalError):
+    error = sys.exc_info()[1]
+    if took_too_long(error):
+        text = "The database took too long over this. A shorter range of time takes less."
+        return _page(request, 503, "This takes too long", text)
+    if isinstance(error, InterfaceError | OperationalError):
         text = f"The database does not answer. Samples are kept until it does. {spooled().words()}"
         return _page(request, 503, "PerfWatch cannot answer now", text.strip())
     text = "The cause is in the log. Samples go on being taken."
