@@ -189,7 +189,10 @@ customElements.define("core-strip", class extends HTMLElement {
     if (!this.visible || !this.points) return;
     const { times, from, to } = this.points;
     let index = times.length - 1;
-    if (time !== null) {
+    if (time === null) {
+      // The last one may only just have begun.
+      if (index > 0 && this.cores.every(([, values]) => (values[index] ?? null) === null)) index--;
+    } else {
       while (index > 0 && Math.abs(times[index - 1] - time) <= Math.abs(times[index] - time)) index--;
     }
     const known = this.cores.filter(([, values]) => (values[index] ?? null) !== null);

@@ -344,12 +344,19 @@
       document.dispatchEvent(new CustomEvent("perfwatch:crosshair", { detail }));
     }
 
+    // The last point, or the one before it where that has only just begun.
+    get newest() {
+      const last = this.points.times.length - 1;
+      const known = this.lines.some(({ series }) => (this.points.series[series]?.[last] ?? null) !== null);
+      return known || last < 1 ? last : last - 1;
+    }
+
     // The legend is the table of values: under the crosshair, else the newest.
     point(time) {
       this.time = time;
       if (!this.visible || !this.chart) return;
       const { points } = this;
-      const index = time === null ? points.times.length - 1 : nearest(points.times, time);
+      const index = time === null ? this.newest : nearest(points.times, time);
       const then = points.other?.times.length ? nearest(points.other.times, points.times[index] - points.other.offset) : undefined;
       for (const { series, output } of this.lines) {
         const value = points.series[series]?.[index] ?? null;
