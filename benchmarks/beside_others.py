@@ -127,7 +127,8 @@ def perfwatch(interval: int, redis_url: str = "") -> Iterator[list[psutil.Proces
 @contextmanager
 def perfwatch_with_redis(interval: int) -> Iterator[list[psutil.Process]]:
     [port] = free_ports(1)
-    redis = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    # As compose.yaml starts it.
+    redis = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1", "--hz", "1"]
     with (
         running(redis) as servers,
         perfwatch(interval, f"redis://127.0.0.1:{port}/0") as processes,
