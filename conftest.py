@@ -1,9 +1,10 @@
 """Fixtures that every test may use."""
 
-from functools import cache
+import functools
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.hashers import COST, BcryptHasher
@@ -21,6 +22,12 @@ def static_files_without_manifest(settings):
 
 
 @pytest.fixture(autouse=True)
+def no_answers_of_other_tests():
+    """Forget what pages remember: ids begin anew with each test."""
+    cache.clear()
+
+
+@pytest.fixture(autouse=True)
 def cheaper_passwords(monkeypatch):
     """Hash four times faster: cost 10 is the lowest that may be stored."""
     monkeypatch.setattr(BcryptHasher, "rounds", 10)
@@ -32,7 +39,7 @@ def real_cost(cheaper_passwords, monkeypatch):
     monkeypatch.setattr(BcryptHasher, "rounds", COST)
 
 
-@cache
+@functools.cache
 def hashed_password():
     """The hash of PASSWORD, made once for all tests: hashing is slow on purpose."""
     return make_password(PASSWORD)

@@ -1,10 +1,13 @@
 """The pages: authorise, validate, query, render."""
 
+import hashlib
 from datetime import timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -24,6 +27,7 @@ from metrics.forms import (
 from metrics.querysets import settings_of, snapshots
 
 DEFAULT_RANGE = "15m"
+ANSWER_SECONDS = 2
 
 
 @never_cache
@@ -50,13 +54,22 @@ def live_page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def live_update(request: HttpRequest) -> HttpResponse:
-    """Answer a poll: tiles and status, and the points after the cursor."""
+    """Answer a poll: tiles and status, and the points after the cursor.
+
+    Viewers of the same page ask the same, so one answer serves all who ask in the same second.
+    """
     asked = validated(PollForm, request.GET)
-    rows = snapshots().sampled_live()
-    context = live.news(rows, _view(asked), asked["after"], timezone.now())
-    if context is None:
-        return HttpResponseClientRefresh()
-    return render(request, "_live.html", context)
+    rows, view, now = snapshots().sampled_live(), _view(asked), timezone.now()
+    question = (view, asked["after"], rows.highest_id(), int(now.timestamp()))
+    key = hashlib.sha256(repr(question).encode()).hexdigest()
+    text = cache.get(key)
+    if text is None:
+        context = live.news(rows, view, asked["after"], now)
+        if context is None:
+            return HttpResponseClientRefresh()
+        text = render_to_string("_live.html", context)
+        cache.set(key, text, timeout=ANSWER_SECONDS)
+    return HttpResponse(text)
 
 
 @never_cache

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from metrics import views
 from metrics.models import Config, MetricsSnapshot
 from metrics.tests.builders import document, stored, stored_every
 
@@ -174,15 +175,28 @@ def test_a_wrong_cursor_is_a_400_with_a_sentence(viewer_client, after):
     assert "The parameter after is wrong" in response.text
 
 
-def test_a_poll_takes_three_queries_however_many_rows_there_are(viewer_client):
+def test_a_poll_takes_four_queries_however_many_rows_there_are(viewer_client):
     rows = stored_every(5, 3)
     for count in (1, 100):
         stored_every(1, count)
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             poll(viewer_client, rows[-1].id)
-        assert len(queries) == 3
+        assert len(queries) == 4
+
+
+def test_viewers_who_ask_the_same_in_one_second_share_an_answer(viewer_client, monkeypatch):
+    rows = stored_every(5, 3)
+    moment = now()
+    monkeypatch.setattr(views.timezone, "now", lambda: moment)
+    first = poll(viewer_client, rows[-2].id)
+    with CaptureQueriesContext(connection) as queries:
+        assert poll(viewer_client, rows[-2].id).text == first.text
+    assert len(queries) == 3
+    assert poll(viewer_client, rows[-2].id, range="5m").text != first.text
+    stored(now())
+    assert poll(viewer_client, rows[-2].id).text != first.text
+    monkeypatch.setattr(views.timezone, "now", lambda: moment + timedelta(minutes=5))
+    assert "Stale" in poll(viewer_client, rows[-2].id).text
 
 
 def test_the_page_takes_five_queries_however_many_rows_there_are(
