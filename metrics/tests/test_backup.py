@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import closing
@@ -32,6 +33,9 @@ def documented(beginning):
     return re.search(rf"`({re.escape(beginning)}[^`]*)`", text)[1]
 
 
+PYTHON = shlex.quote(sys.executable)
+
+
 def shell(command, directory, **environment):
     done = subprocess.run(
         command,
@@ -51,7 +55,7 @@ def filled(processes):
     stored_every(60, 300, cpu__usage_percent=12.5)
     processes.start_sampling()
     wait_for_samples(2)
-    shell(f"{sys.executable} manage.py backfill rollups", ROOT, **processes.environment)
+    shell(f"{PYTHON} manage.py backfill rollups", ROOT, **processes.environment)
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_what_sqlite_saves_while_samples_come_is_restored_as_it_was(processes, t
     original = connection.settings_dict["NAME"]
     (tmp_path / "var").mkdir()
     (tmp_path / "var/perfwatch.sqlite3").symlink_to(original)
-    command = documented(".venv/bin/python -c").replace(".venv/bin/python", sys.executable)
+    command = documented(".venv/bin/python -c").replace(".venv/bin/python", PYTHON)
     shell(command, tmp_path)
     wait_for_samples(1)
     processes.close()

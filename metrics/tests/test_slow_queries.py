@@ -1,13 +1,18 @@
+from contextvars import ContextVar
+
 import pytest
 from django.db import connection
 
+from metrics import slow_queries
 from metrics.models import Config
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def watched(db):
+def watched(db, monkeypatch):
+    # The thread still knows the screen that another test asked for.
+    monkeypatch.setattr(slow_queries, "_screen", ContextVar("screen", default=""))
     assert connection.execute_wrappers, "connections are watched since they were opened"
 
 

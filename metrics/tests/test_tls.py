@@ -12,16 +12,21 @@ from django.db import connection
 
 from metrics.tests.processes import ROOT, Processes
 from perfwatch_site.tests.tls_servers import Certificates, start_postgresql, start_redis
-from perfwatch_site.tests.workplace import free_port, stop_server, wait_for
+from perfwatch_site.tests.workplace import Workplace, free_port, stop_server, wait_for
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
+def servers():
     if connection.vendor != "sqlite":
         pytest.skip("servers of their own: tested by the run on SQLite")
-    folder = tmp_path_factory.mktemp("tls")
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o711)  # the user of the database walks through
+    workplace = Workplace()  # the user of the database may walk through it
+    try:
+        yield from started(workplace.folder)
+    finally:
+        workplace.close()
+
+
+def started(folder):
     certificates = Certificates(folder)
     database, database_url = start_postgresql(folder, certificates)
     try:
