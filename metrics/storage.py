@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import psycopg
 from django.conf import settings
 from django.db import (
     DataError,
@@ -322,7 +321,8 @@ def give_up(database: BaseDatabaseWrapper) -> None:
     if database.vendor != "postgresql" or database.connection is None:
         return
     with (
-        suppress(OSError, psycopg.Error),
+        suppress(OSError, DatabaseFault),
+        database.wrap_database_errors,
         socket.socket(fileno=os.dup(database.connection.fileno())) as copy,
     ):
         copy.shutdown(socket.SHUT_RDWR)
