@@ -376,12 +376,16 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
     def _read(self, limit: int) -> Rows:
         sampling = models.Subquery(Config.objects.filter(key="sampling").values("value"))
-        values = self.annotate(sampling=Cast(sampling, models.TextField())).values_list(
-            "id", "timestamp", "metric_data", "sampling"
-        )
+        values = self.annotate(
+            sampling=Cast(sampling, models.TextField()),
+            text=Cast("metric_data", models.TextField()),
+        ).values_list("id", "timestamp", "text", "sampling")
         found = list(values[:limit])
         interval = sampling_interval(json.loads(found[0][3])) if found and found[0][3] else None
-        return Rows([Row(id, timestamp, data) for id, timestamp, data, _ in found], interval)
+        # Opened all at once they share their names: that takes two thirds of the memory.
+        documents = json.loads(f"[{','.join(text for _, _, text, _ in found)}]")
+        rows = zip(found, documents, strict=True)
+        return Rows([Row(id, timestamp, data) for (id, timestamp, *_), data in rows], interval)
 
 
 def snapshots() -> SnapshotQuerySet:
