@@ -189,6 +189,21 @@ class Spool:
                 log.error("A damaged line of %s, %d bytes, is left out.", self.path, len(line))
         return Portion(entries, len(lines), start + sum(map(len, lines)))
 
+    def up_to(self, id: str) -> Portion | None:
+        """Return what there is up to the line of a sample, without entries; None without it."""
+        start = b'{"id":"%s",' % id.encode()
+        with self._lock:
+            if self._descriptor is None:
+                return None
+            end = self._read_to
+            with open(self._descriptor, "rb", closefd=False) as file:
+                file.seek(end)
+                for number, line in enumerate(file, 1):
+                    end += len(line)
+                    if line.startswith(start):
+                        return Portion([], number, end)
+        return None
+
     def remove(self, portion: Portion) -> None:
         """Forget lines that are stored; with the last one the file is emptied."""
         with self._lock:

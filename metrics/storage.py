@@ -23,6 +23,7 @@ from django.db import Error as DatabaseFault
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from metrics.models import AGGREGATED, MetricsSnapshot
+from metrics.querysets import snapshots
 from metrics.sampling import Snapshot
 from metrics.spool import Entry, InUse, Spool, Waiting
 from metrics.spooled import Spooled, tell
@@ -152,6 +153,8 @@ class SnapshotStore:
         self._connection = connections[connection.alias]
         try:
             self._until_done(self._prepare)
+            if self.spool:
+                self._until_done(self._go_on_behind_the_newest)
             while not self._closing.is_set():
                 self._news.wait()
                 self._news.clear()
@@ -185,6 +188,16 @@ class SnapshotStore:
         finally:
             self._asked_at = None
         return True
+
+    def _go_on_behind_the_newest(self) -> None:
+        """Forget what an earlier process has written: lines are written in their order.
+
+        Looking each of them up is not enough where they are so old that they were folded since.
+        """
+        newest = snapshots().filter(id__in=[row.id for row in snapshots().newest().rows])
+        for id in newest.values_list("metric_data__sampler__id", flat=True):
+            if written := self.spool.up_to(str(id)):
+                self.spool.remove(written)
 
     def _write(self) -> None:
         count = 0

@@ -197,6 +197,27 @@ def test_what_an_earlier_process_left_is_written_first_and_once(start, spool):
     assert spool.path.read_bytes() == b""
 
 
+@pytest.mark.parametrize("written", [2, 150, 250])
+def test_what_was_folded_since_it_was_written_is_not_written_again(start, spool, written):
+    entries = [Entry.of(seconds_later(number)) for number in range(250)]
+    spool.append(entries)
+    spool.close()
+    storage.insert_new(entries[:written], look_first=False)  # then it was killed
+    newest = MetricsSnapshot.objects.order_by("-id").first()
+    MetricsSnapshot.objects.exclude(id=newest.id).delete()  # as folding does
+    until_written(start())
+    assert stored_numbers() == list(range(written - 1, 250))
+    assert spool.path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("document", [[], {"sampler": 5}, {"cpu": {"usage_percent": 1}}])
+def test_what_others_have_written_last_holds_nothing_up(start, spool, document):
+    spool.append([Entry.of(seconds_later(0))])
+    MetricsSnapshot.objects.create(timestamp=NOW, metric_type="aggregated", metric_data=document)
+    until_written(start())
+    assert MetricsSnapshot.objects.count() == 2
+
+
 def test_one_sample_that_is_in_the_spool_twice_is_stored_once(start, spool):
     entry = Entry.of(seconds_later(0))
     spool.append([entry, entry])
