@@ -2,9 +2,11 @@
 
 import http.cookiejar
 import json
+import os
 import re
 import signal
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -17,6 +19,7 @@ from typing import NamedTuple
 
 import psutil
 import psycopg
+import pytest
 
 from perfwatch_site.tests.product import PASSWORD, USERNAME, Product
 from perfwatch_site.tests.workplace import Workplace, port_answers, stop_server, wait_for
@@ -26,9 +29,32 @@ PROCESSES = ("gunicorn", "sampler", "beat", "worker")
 PATIENCE = 60.0
 """Machines that test are slow and busy; what was measured on a quiet one is in the docs."""
 
+TARGET = 15.0
+"""So soon after its cause is gone a fault is over, where nothing else uses the machine."""
+
+DISK_MB = 400
+
+WHILE_READ = """
+iptables --wait --insert "$@" || exit
+echo
+cat >/dev/null
+iptables --wait --delete "$@"
+"""
+"""Drops packets until its standard input ends, which it also does when pytest is killed."""
+
 
 class Server(Workplace):
-    """One server, which can be stopped, started again on the same port, and frozen."""
+    """One server, which is stopped, started again on its port, frozen, cut off and filled up."""
+
+    disk = None
+
+    def make(self, name):
+        """Make a folder, on a small disk of its own where such can be made."""
+        path = super().make(name)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=700", "perfwatch-tests", path]
+        if os.getuid() == 0 and not subprocess.call(mount, stderr=subprocess.DEVNULL):
+            self.disk = path
+        return path
 
     def serve(self, command, **options):
         self._again = partial(super().serve, command, **options)
@@ -62,6 +88,34 @@ class Server(Workplace):
                 with suppress(psutil.NoSuchProcess):
                     one.resume()
 
+    @contextmanager
+    def cut_off(self):
+        """Drops each packet to it: connecting ends no sooner than speaking."""
+        rule = f"INPUT -i lo -p tcp --dport {self.port} -j DROP".split()
+        with subprocess.Popen(
+            ["/bin/sh", "-c", WHILE_READ, "sh", *rule],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as dropping:
+            if not dropping.stdout.readline():
+                pytest.skip("packets can be dropped by root with iptables only")
+            yield
+
+    @contextmanager
+    def full(self):
+        """No room is left on its disk."""
+        if not self.disk:
+            pytest.skip("a small disk can be made by root only")
+        ballast = self.disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(2**20))
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
 
 class Row(NamedTuple):
     """A stored sample: id, when it was taken, the tick it belongs to, what it says of itself."""
@@ -75,8 +129,9 @@ class Row(NamedTuple):
 class Installation(Product):
     """PerfWatch as `make run` starts it, sampling every second."""
 
-    def __init__(self, directory, **environment):
+    def __init__(self, directory, patience=PATIENCE, **environment):
         super().__init__(directory)
+        self.patience = patience
         self.environment |= environment
         self.manage("migrate", "--verbosity", "0")
         self.execute(
@@ -95,34 +150,38 @@ class Installation(Product):
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
-    def rows(self):
+    def rows(self, newest=10**9):
+        """The stored samples by id, or only the newest of them."""
         url = self.environment.get("DATABASE_URL")
         rows = self.execute(
             "SELECT id, extract(epoch FROM timestamp)::float, (metric_data->'sampler')::text "
-            "FROM metrics_snapshot ORDER BY id"
+            f"FROM metrics_snapshot ORDER BY id DESC LIMIT {newest}"
             if url
             else "SELECT id, unixepoch(substr(timestamp, 1, 19)) + ('0.' || "
             "substr(timestamp || '.000', 21, 3)), json_extract(metric_data, '$.sampler') "
-            "FROM metrics_snapshot ORDER BY id"
+            f"FROM metrics_snapshot ORDER BY id DESC LIMIT {newest}"
         )
         found = []
-        for id, at, text in rows:
+        for id, at, text in reversed(rows):
             sampler = json.loads(text)
             found.append(Row(id, at, round(at - sampler["lateness_ms"] / 1000), sampler))
         return found
 
-    def samples_after(self, moment, count=2, limit=PATIENCE):
-        """Wait until so many samples are stored that were taken after a moment."""
+    def samples_after(self, moment, count=2):
+        """Wait until so many samples are stored that were taken after a moment; say how long."""
         last = None
 
-        def there():
+        def there(count):
             nonlocal last
             with suppress(psycopg.OperationalError, sqlite3.OperationalError):
-                last = self.rows()
+                last = self.rows(newest=100)
                 return sum(row.at > moment for row in last) >= count
             return False
 
-        assert wait_for(there, limit), f"{last and last[-3:]}\n{self.log[-3000:]}"
+        resumed = wait_for(partial(there, 1), self.patience)
+        print(f"a sample is stored after {time.time() - moment:.1f} s")
+        assert resumed, f"{last and last[-3:]}\n{self.log[-3000:]}"
+        assert wait_for(partial(there, count), self.patience), self.log[-3000:]
 
     def processes(self):
         """The processes that the supervisor keeps, by name."""
@@ -137,6 +196,7 @@ class Installation(Product):
         process = wait_for_process(self, name)
         with suppress(psutil.NoSuchProcess):
             process.kill()
+            process.wait(10)
 
     def spooled(self):
         """What the sampler says of its spool, in its file: no web server is needed."""
@@ -191,14 +251,16 @@ class Installation(Product):
 
 
 def wait_for_process(installation, name):
-    assert wait_for(lambda: name in installation.processes())
-    return installation.processes()[name]
+    found = []
+    assert wait_for(lambda: found.append(installation.processes().get(name)) or found[-1])
+    return found[-1]
 
 
 @contextmanager
-def installed(directory, **environment):
+def installed(directory, soak, launcher=(), **environment):
     """An installation that runs, and ends with the test."""
-    installation = Installation(directory, **environment)
+    installation = Installation(directory, TARGET if soak else PATIENCE, **environment)
+    installation.launcher = launcher
     try:
         installation.start()
         installation.samples_after(time.time())

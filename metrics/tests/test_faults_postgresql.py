@@ -26,8 +26,8 @@ def database():
 
 
 @pytest.fixture(scope="module")
-def product(database, tmp_path_factory):
-    with installed(tmp_path_factory.mktemp("faults"), DATABASE_URL=database.url) as product:
+def product(database, tmp_path_factory, soak):
+    with installed(tmp_path_factory.mktemp("faults"), soak, DATABASE_URL=database.url) as product:
         yield product
         product.check_samples(restarts=99)
 
@@ -79,10 +79,19 @@ def test_connections_that_are_cut_cost_no_sample(product, soak):
     product.check_samples()
 
 
-def test_a_database_that_neither_answers_nor_refuses_costs_no_sample(product, database, soak):
-    with database.frozen():
+@pytest.mark.parametrize("how", ["frozen", "cut_off"])
+def test_a_database_that_neither_answers_nor_refuses_costs_no_sample(product, database, how, soak):
+    with getattr(database, how)():
         assert wait_for(lambda: "it does not answer" in product.log)
         time.sleep(60 if soak else 12)  # longer than a connection is waited for
+    product.samples_after(time.time())
+    product.check_samples()
+
+
+def test_a_database_whose_disk_is_full_costs_no_sample(product, database, soak):
+    with database.full():
+        assert wait_for(lambda: product.spooled()["reason"].endswith("its disk is full"), 60)
+        time.sleep(60 if soak else 0)
     product.samples_after(time.time())
     product.check_samples()
 

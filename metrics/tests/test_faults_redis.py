@@ -26,8 +26,8 @@ def broker():
 
 
 @pytest.fixture(scope="module")
-def product(broker, tmp_path_factory):
-    with installed(tmp_path_factory.mktemp("faults"), REDIS_URL=broker.url) as product:
+def product(broker, tmp_path_factory, soak):
+    with installed(tmp_path_factory.mktemp("faults"), soak, REDIS_URL=broker.url) as product:
         yield product
         product.check_samples(restarts=99)
 
@@ -61,8 +61,9 @@ def test_sampling_goes_on_when_redis_was_emptied(product, broker):
     product.samples_after(time.time(), count=3)
 
 
-def test_sampling_goes_on_when_redis_neither_answered_nor_refused(product, broker, soak):
-    with broker.frozen():
+@pytest.mark.parametrize("how", ["frozen", "cut_off"])
+def test_sampling_goes_on_when_redis_neither_answered_nor_refused(product, broker, how, soak):
+    with getattr(broker, how)():
         time.sleep(60 if soak else 6)
     product.samples_after(time.time())
 

@@ -15,10 +15,14 @@ from metrics.supervisor import die_with_parent
 START_LIMIT = 30.0
 STOP_LIMIT = 10.0
 # The shell outlives pytest by a moment: its standard input ends when pytest does, however that is.
+# Disks that were made in the folder go with it.
 KEEPER = """
 cat >/dev/null
 i=0
-while [ -e "$1" ] && [ $i -lt 100 ]; do rm -rf -- "$1" 2>/dev/null || sleep 0.1; i=$((i+1)); done
+while [ -e "$1" ] && [ $i -lt 100 ]; do
+    rm -rf -- "$1" 2>/dev/null || { umount -- "$1"/*/ 2>/dev/null; sleep 0.1; }
+    i=$((i+1))
+done
 """
 
 
