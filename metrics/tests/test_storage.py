@@ -152,6 +152,17 @@ def test_what_was_stored_although_the_answer_got_lost_is_not_stored_twice(start,
     assert stored_numbers() == [0, 1]
 
 
+def test_a_clock_set_back_and_forward_meanwhile_changes_no_order(start, database):
+    store = start()
+    database.away = True
+    ticks = [0, 1, -3598, -3597, 4, 3605, 3606]
+    for number in ticks:
+        store.put(seconds_later(number))
+    database.away = False
+    until_written(store)
+    assert stored_numbers() == ticks
+
+
 def test_what_the_database_does_not_take_is_on_the_disk(start, database, spool):
     store = start()
     database.away = True
