@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 
 from metrics.slow_queries import watch_new_connections
+from perfwatch_site.databases import keep_no_read_only_connection
 
 
 class MetricsConfig(AppConfig):
@@ -14,3 +15,4 @@ class MetricsConfig(AppConfig):
     def ready(self) -> None:
         """Watch the database's connections."""
         watch_new_connections()
+        keep_no_read_only_connection()

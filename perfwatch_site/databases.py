@@ -1,5 +1,7 @@
 """What a database URL means to Django: the same for DATABASE_URL and for `manage.py transfer`."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +102,21 @@ def _limit(connection: Any, **_: object) -> None:
             cursor.execute(
                 "SELECT set_config('statement_timeout', %s, false)", [f"{WEB_STATEMENT_SECONDS}s"]
             )
+
+
+def keep_no_read_only_connection() -> None:
+    """Have each connection to a file of SQLite that cannot be written be closed after its use.
+
+    SQLite opens such a file to be read and stays with it, also when the file can be written again.
+    """
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_keep_no_read_only, dispatch_uid="perfwatch.read_only")
+
+
+def _keep_no_read_only(connection: Any, **_: object) -> None:
+    if connection.vendor == "sqlite" and not os.access(connection.settings_dict["NAME"], os.W_OK):
+        connection.close_at = time.monotonic()
 
 
 def took_too_long(error: BaseException | None) -> bool:

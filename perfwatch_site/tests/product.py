@@ -41,10 +41,11 @@ class Product:
             "PERFWATCH_PORT": self.url.rpartition(":")[2],
             "PERFWATCH_ADMIN_PASSWORD": PASSWORD,
         }
+        self.launcher = []
         self.process = None
 
     def start(self):
-        command = [sys.executable, "manage.py", "serve"]
+        command = [*self.launcher, sys.executable, "manage.py", "serve"]
         self.process = start_server(
             command, log=self.directory / "log", env=self.environment, cwd=ROOT
         )
