@@ -43,6 +43,11 @@ iptables --wait --delete "$@"
 """Drops packets until its standard input ends, which it also does when pytest is killed."""
 
 
+def ages(count):
+    """Seconds: a process is killed while it starts, takes its first sample, and later."""
+    return [number * 5 % 13 * 0.37 for number in range(count)]
+
+
 class Server(Workplace):
     """One server, which is stopped, started again on its port, frozen, cut off and filled up."""
 
@@ -192,8 +197,10 @@ class Installation(Product):
                 found |= {name: child for name in PROCESSES if name in words}
         return found
 
-    def kill(self, name):
+    def kill(self, name, age=0):
+        """Kill a process, so many seconds after it is there."""
         process = wait_for_process(self, name)
+        time.sleep(age)
         with suppress(psutil.NoSuchProcess):
             process.kill()
             process.wait(10)

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.db import connection
 
-from metrics.tests.faults import installed, server
+from metrics.tests.faults import ages, installed, server
 from perfwatch_site.tests.own_servers import start_postgresql
 from perfwatch_site.tests.workplace import wait_for
 
@@ -115,9 +115,8 @@ def test_a_sampler_that_is_killed_while_the_database_is_away_loses_nothing_it_ha
 
 
 def test_a_sampler_that_is_killed_at_any_time_doubles_nothing(product, soak):
-    for number in range(50 if soak else 2):
-        time.sleep(0.37 * (number % 7))
-        product.kill("sampler")
+    for age in ages(50 if soak else 2):
+        product.kill("sampler", age)
     product.samples_after(time.time())
     product.check_samples(restarts=99)
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.db import connection
 
-from metrics.tests.faults import installed, server
+from metrics.tests.faults import ages, installed, server
 from perfwatch_site.tests.own_servers import start_redis
 from perfwatch_site.tests.servers import missing
 from perfwatch_site.tests.workplace import wait_for
@@ -69,10 +69,9 @@ def test_sampling_goes_on_when_redis_neither_answered_nor_refused(product, broke
 
 
 def test_each_process_that_is_killed_is_there_again(product, soak):
-    for number in range(50 if soak else 1):
-        time.sleep(0.37 * (number % 7))
+    for age in ages(50 if soak else 1):
         for name in ("sampler", "beat", "worker"):
-            product.kill(name)
+            product.kill(name, age / 3)
     product.samples_after(time.time())
     assert wait_for(lambda: {"sampler", "beat", "worker"} <= product.processes().keys())
 

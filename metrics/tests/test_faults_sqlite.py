@@ -12,7 +12,7 @@ import time
 import pytest
 from django.db import connection
 
-from metrics.tests.faults import installed
+from metrics.tests.faults import ages, installed
 from perfwatch_site.tests.workplace import wait_for
 
 pytestmark = pytest.mark.skipif(
@@ -103,9 +103,8 @@ def test_a_file_that_is_read_only_costs_no_sample(product, launcher):
 
 
 def test_a_sampler_that_is_killed_at_any_time_doubles_nothing(product, soak):
-    for number in range(50 if soak else 3):
-        time.sleep(0.37 * (number % 7))
-        product.kill("sampler")
+    for age in ages(50 if soak else 3):
+        product.kill("sampler", age)
     product.samples_after(time.time())
     product.check_samples(restarts=99)
 
