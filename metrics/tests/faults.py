@@ -44,8 +44,8 @@ iptables --wait --delete "$@"
 
 
 def ages(count):
-    """Seconds: a process is killed while it starts, takes its first sample, and later."""
-    return [number * 5 % 13 * 0.37 for number in range(count)]
+    """Seconds: a process is killed while it samples, while it starts, and at any other time."""
+    return [number * 5 % 13 * 0.37 for number in range(1, count + 1)]
 
 
 class Server(Workplace):

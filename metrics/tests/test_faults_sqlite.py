@@ -103,7 +103,7 @@ def test_a_file_that_is_read_only_costs_no_sample(product, launcher):
 
 
 def test_a_sampler_that_is_killed_at_any_time_doubles_nothing(product, soak):
-    for age in ages(50 if soak else 3):
+    for age in ages(50 if soak else 1):
         product.kill("sampler", age)
     product.samples_after(time.time())
     product.check_samples(restarts=99)
