@@ -59,7 +59,7 @@ def test_a_file_that_is_locked_costs_no_sample(product, soak):
 def test_a_file_that_cannot_grow_costs_no_sample(product, soak):
     """The kernel refuses what lies beyond a size, as a full disk does; the spool is smaller."""
     sampler = product.processes()["sampler"]
-    limit = 200_000
+    limit = 100_000
     before = sampler.rlimit(resource.RLIMIT_FSIZE)
     assert product.database.stat().st_size > limit
     sampler.rlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
@@ -120,7 +120,7 @@ def test_a_web_server_that_is_killed_is_there_again(product, soak):
 def test_a_sampler_that_was_suspended_goes_on_and_is_not_ended(product, soak):
     sampler = product.processes()["sampler"]
     sampler.suspend()
-    time.sleep(60 if soak else 8)
+    time.sleep(60 if soak else 7)
     sampler.resume()
     product.samples_after(time.time())
     assert product.processes()["sampler"].pid == sampler.pid
