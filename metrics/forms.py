@@ -8,6 +8,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 
+from metrics.buckets import series_of
 from metrics.charts import CHARTS, DEVICES
 from metrics.moments import BadMoment, parse_moment
 
@@ -191,6 +192,16 @@ class HistoryForm(CompareForm):
     filesystem = NamesField()
     interface = NamesField()
     collector = NamesField()
+
+    def clean(self) -> dict[str, Any]:
+        """Also refuse names that no device can have: a CPU's is a number."""
+        cleaned = super().clean()
+        for kind in DEVICES:
+            for name in cleaned.get(kind.key, ()):
+                if not all(series_of(path.replace("*", name)) for path in kind.rank):
+                    self.add_error(kind.key, f"{name[:40]!r} is not the name of one.")
+                    break
+        return cleaned
 
 
 class MomentForm(forms.Form):

@@ -127,6 +127,8 @@ def test_cores_can_be_chosen(viewer_client):
         ({"from": "now", "to": "now-1h"}, "The parameter from is wrong: It must be before"),
         ({"from": "1800-01-01"}, "The parameter from is wrong: '1800-01-01' is not between"),
         ({"chart": "nonsense"}, "The parameter chart is wrong: It is one of: cpu, cores"),
+        ({"core": "first"}, "The parameter core is wrong: 'first' is not the name of one."),
+        ({"disk": "*", "tables": "on"}, "The parameter disk is wrong: '*' is not the name of one."),
         ({"refresh": "2s"}, "The parameter refresh is wrong: It is one of"),
         ({"colour": "red"}, "There is no parameter 'colour'."),
     ],
