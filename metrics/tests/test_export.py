@@ -335,6 +335,8 @@ def test_it_needs_a_login_and_only_reads(client, viewer_client):
     assert ask(client).status_code == 302
     assert ask(client, "/api/export/").status_code == 401
     assert viewer_client.post(ADDRESS).status_code == 405
+    refused = viewer_client.post("/api/export/")
+    assert (refused.status_code, list(refused.json())) == (405, ["error"])
 
 
 def test_programs_get_the_same_with_their_token(client, viewer):
