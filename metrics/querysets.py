@@ -287,9 +287,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
     def witness(self, count: int) -> datetime | None:
         """Return the time of the row that `count` others were stored after, by their ids.
 
-        Where there are fewer it is the first one.
+        Where there are fewer it is the first one. Imported rows, whose ids are below 0, say
+        nothing about the present.
         """
-        times = self._by_id().values_list("timestamp", flat=True)
+        times = self._by_id().filter(id__gt=0).values_list("timestamp", flat=True)
         highest = self.highest_id()
         if highest is None:
             return None

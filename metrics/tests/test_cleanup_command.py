@@ -89,6 +89,14 @@ def test_a_clock_far_ahead_of_the_samples_asks_first(typed):
     assert cleanup("--yes").startswith("3 rows deleted")
 
 
+def test_imported_rows_do_not_cast_doubt_on_the_clock():
+    now = datetime.now(UTC)
+    imported = stored(now - timedelta(days=300))
+    MetricsSnapshot.objects.filter(id=imported.id).update(id=-1)
+    stored(now)
+    assert cleanup().startswith("1 rows deleted")
+
+
 @pytest.mark.parametrize("days", ["0", "-3", "ten", "36501", "9" * 5_000])
 def test_a_wrong_number_is_said_in_one_line(days):
     with pytest.raises(CommandError, match="must be a whole number from 1 to 36500") as error:
