@@ -1,5 +1,6 @@
 """Has the roll-ups of a range made anew at once, in large steps."""
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,6 +17,12 @@ from metrics.tiers import TIERS
 
 LIMITS = rollups.Limits(rows=300, slots=rollups.LARGE.slots)
 """A step has all its documents in memory, where those of a large host take 100 KB each."""
+
+SHARES = (1.0, 0.1, 0.03, 0.01)
+"""How much a stretch that is pending in each tier costs, beside one that begins in the finest.
+
+What is done in one tier is pending in the next one then; only the finest opens documents.
+"""
 
 
 def rebuild(start: datetime | None, end: datetime) -> Iterator[int]:
@@ -50,5 +57,6 @@ def oldest() -> datetime | None:
 
 
 def left(state: State) -> int:
-    """Return how many seconds of data are still to be summed up, in all resolutions together."""
-    return sum(spans.length(state.tiers[tier.seconds].pending) for tier in TIERS)
+    """Return how many seconds of data are still to be summed up, each for its share of the work."""
+    pending = (spans.length(state.tiers[tier.seconds].pending) for tier in TIERS)
+    return math.ceil(sum(share * seconds for share, seconds in zip(SHARES, pending, strict=True)))

@@ -85,6 +85,16 @@ def test_progress_has_share_rate_and_time_left():
     assert progress(86_400, 64_800, 3.0) == "25 %, 2.0 hours of roll-ups per second, 9 s left"
 
 
+def test_what_is_left_goes_down_with_what_is_done():
+    now = datetime.now(UTC)
+    for minutes in range(0, 600, 10):
+        stored(now - timedelta(hours=30, minutes=minutes))
+    backfill()
+    left = list(rebuild.rebuild(now - timedelta(hours=40), now - timedelta(hours=30)))
+    halfway = left[len(left) // 2]
+    assert 0.3 * left[0] < halfway < 0.7 * left[0]
+
+
 def test_the_help_says_when_it_is_needed(capsys):
     with pytest.raises(SystemExit):
         call_command("backfill", "rollups", "--help")
