@@ -80,8 +80,8 @@ def import_removal(request: HttpRequest) -> HttpResponse:
     """Begin to remove what was imported from a source."""
     _only_administrators(request)
     source, rows = request.POST.get("source", ""), request.POST.get("rows", "")
-    if not 0 < len(source) <= LONGEST_SOURCE:
-        raise BadRequest("source: the name of a source is missing.")
+    if not 0 < len(source) <= LONGEST_SOURCE or "\0" in source:
+        raise BadRequest(f"source: it has 1 to {LONGEST_SOURCE} characters, none of them NUL.")
     try:
         with stepwise.beginning():
             person = cast(int, request.user.pk)

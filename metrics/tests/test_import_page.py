@@ -466,13 +466,19 @@ def test_a_source_is_removed_after_it_was_asked(administrator_client, monkeypatc
     assert "Nothing was imported yet." in words(administrator_client.get(SOURCES))
 
 
+@pytest.mark.parametrize("source", ["", "x" * 201, "demo\0"])
+def test_what_cannot_be_the_name_of_a_source_begins_nothing(administrator_client, source):
+    answer = administrator_client.post(REMOVE, {"source": source})
+    assert answer.status_code == 400
+    assert "source: it has 1 to 200 characters, none of them NUL." in answer.text
+    assert jobs.current() is None
+
+
 def test_a_source_that_is_not_there_removes_nothing(administrator_client):
     imported_file(administrator_client, text_of(3))
     administrator_client.post(REMOVE, {"source": "snapshots:web"})
     assert "Removed 0 rows of snapshots:web in" in to_its_end(administrator_client)[0]
     assert imported().count() == 3
-    assert administrator_client.post(REMOVE, {"rows": "3"}).status_code == 400
-    assert administrator_client.post(REMOVE, {"source": "x" * 201}).status_code == 400
 
 
 def test_names_come_out_as_text(administrator_client):
