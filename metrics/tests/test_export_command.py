@@ -63,6 +63,11 @@ def test_points_in_json(samples):
     assert json.loads(printed)["step"] == 600
 
 
+def test_a_name_that_is_not_utf8_is_said_in_one_line(samples):
+    with pytest.raises(CommandError, match="--field is wrong: it is not written in UTF-8"):
+        run("--field", "disk.devices.\udcff.util_percent")
+
+
 def test_a_file_comes_into_being_as_a_whole(samples, tmp_path, monkeypatch):
     path = tmp_path / "out.jsonl"
     printed, _ = run("--format", "jsonl", "--output", path)

@@ -95,6 +95,8 @@ class Command(BaseCommand):
             raise CommandError("--field, --points and --rows are for csv and json only.")
         start, end = _range(options["start"], options["end"], now)
         names = list(dict.fromkeys(options["field"]))
+        if any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
+            raise CommandError("--field is wrong: it is not written in UTF-8.")
         if format != "jsonl" and not names:
             names = shown({"from": start, "to": end}, now)
         points = _points(options["points"]) or points_for(names)
