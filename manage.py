@@ -14,10 +14,16 @@ def main() -> None:
 
         try:
             execute_from_command_line(sys.argv)
+            if sys.stdout:  # else closed by the shell: >&-
+                sys.stdout.flush()
         except ImproperlyConfigured as error:
             sys.exit(f"perfwatch: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT, as shells say it
+    except BrokenPipeError:
+        # Whoever read has seen enough. Python flushes once more at exit: that needs a place to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)  # 128 + SIGPIPE
 
 
 if __name__ == "__main__":

@@ -101,6 +101,15 @@ def test_a_pipe_that_closes_ends_it_quietly():
     process.stderr.close()
 
 
+def test_any_command_ends_quietly_where_nobody_reads():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "manage.py", "help"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize(
     ("output", "reason"),
     [(">/dev/full", "No space left on device"), (">&-", "no standard output")],
