@@ -257,6 +257,24 @@ def test_progress_has_share_rate_and_time_left():
     assert step_text(step, 2.0) == "writing: 25 %, 2,000 rows per second, 6 s left"
 
 
+def test_the_first_step_of_a_phase_says_nothing_of_its_rate(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(command.time, "monotonic", lambda: now[0])
+
+    def steps():
+        for phase in ("checking", "writing"):
+            for share in (0.25, 0.5):
+                now[0] += 2
+                yield running.Progress(phase, share, int(share * 4_000))
+
+    output = io.StringIO()
+    command.Command(stderr=output)._follow(steps())
+    assert output.getvalue().splitlines() == [
+        "checking: 50 %, 1,000 rows per second, 2 s left",
+        "writing: 50 %, 1,000 rows per second, 2 s left",
+    ]
+
+
 def test_a_page_takes_the_same_portions_one_at_a_time(tmp_path):
     path = tmp_path / "long.jsonl"
     path.write_text("\n".join(lines(running.MOST_ROWS + 10)))

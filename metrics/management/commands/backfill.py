@@ -229,7 +229,9 @@ class Command(BaseCommand):
         phase, began, bad = "", shown, 0
         for step in steps:
             if step.phase != phase:
+                # What is told at once has no rate yet.
                 phase, began = step.phase, time.monotonic()
+                shown = began
             if step.bad is not None:
                 bad += 1
                 if bad <= MOST_TOLD:
