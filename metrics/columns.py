@@ -1,10 +1,14 @@
 """How two kinds of columns are written."""
 
 import json
+import re
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""As JSON escapes it: behind an odd number of backslashes."""
 
 
 class CompactEncoder(json.JSONEncoder):
@@ -21,13 +25,21 @@ class StrictDecoder(json.JSONDecoder):
         super().__init__(**options | {"parse_constant": _refuse})
 
     def decode(self, s: str, *more: Any) -> Any:
-        """Return the value; raise JSONDecodeError also for NaN and for endless numbers."""
+        """Return the value; raise JSONDecodeError for all that a database would not take.
+
+        That is NaN, endless numbers, NUL, half of a surrogate pair, and what is nested too deeply.
+        """
         try:
-            return super().decode(s, *more)
+            value = super().decode(s, *more)
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text.encode()
         except json.JSONDecodeError:
             raise
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise json.JSONDecodeError(str(error), s, 0) from error
+        if _NUL.search(text):
+            raise json.JSONDecodeError("NUL is no text.", s, 0)
+        return value
 
 
 def _refuse(constant: str) -> None:

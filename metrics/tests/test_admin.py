@@ -80,14 +80,26 @@ def test_the_retention_setting_edits_the_policy(administrator_client):
 
 
 def test_a_row_of_ones_own_is_added_and_deleted(administrator_client):
-    assert add(administrator_client, "mine", {"any": "thing"}).status_code == 302
-    assert value_of("mine") == {"any": "thing"}
+    value = {"any": r"th\\u0000ing \u0000"}
+    assert add(administrator_client, "mine", value).status_code == 302
+    assert value_of("mine") == value
     administrator_client.post(f"{SETTINGS}mine/delete/", {"post": "yes"})
     assert not Config.objects.filter(pk="mine").exists()
 
 
-@pytest.mark.parametrize("text", ['{"x": NaN}', "[Infinity]"])
-def test_a_number_that_no_database_takes_is_an_error_of_the_form(administrator_client, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"x": NaN}',
+        "[Infinity]",
+        "[1e400]",
+        r'["a\\\u0000"]',
+        r'{"\ud800": 1}',
+        "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_no_database_takes_is_an_error_of_the_form(administrator_client, text):
     answer = administrator_client.post(f"{SETTINGS}add/", {"key": "mine", "value": text})
     assert answer.status_code == 200 and "Enter a valid JSON." in answer.text
 
