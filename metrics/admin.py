@@ -36,6 +36,14 @@ class ConfigAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
     }
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Config | None:
+        """Find no row whose key has a NUL: PostgreSQL refuses the question."""
+        if "\0" in object_id:
+            return None
+        return super().get_object(request, object_id, from_field)
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: Config | None = None
     ) -> tuple[str, ...]:

@@ -104,6 +104,12 @@ def test_what_no_database_takes_is_an_error_of_the_form(administrator_client, te
     assert answer.status_code == 200 and "Enter a valid JSON." in answer.text
 
 
+def test_an_address_with_a_nul_leads_to_no_setting(administrator_client):
+    for page in ("change", "delete", "history"):
+        answer = administrator_client.get(f"{SETTINGS}a%00b/{page}/")
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
 def test_a_setting_that_exists_is_not_added_again(administrator_client):
     answer = add(administrator_client, "sampling", {"interval_seconds": 60})
     assert answer.status_code == 200 and "already exists" in answer.text
