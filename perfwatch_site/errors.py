@@ -4,7 +4,7 @@ import sys
 
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template import loader
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -57,5 +57,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _page(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse({"error": text}, status=status)
     body = loader.render_to_string("error.html", {"title": title, "text": text})
     return HttpResponse(body, status=status)

@@ -31,7 +31,7 @@ def raising(request, name):
     raise RAISED[name]
 
 
-urlpatterns = [path("<name>", raising)]
+urlpatterns = [path("<name>", raising), path("api/<name>", raising)]
 pytestmark = pytest.mark.urls(__name__)
 # No test here may touch the database: pytest-django would fail it.
 
@@ -65,6 +65,19 @@ def test_an_error_is_a_page_with_a_sentence(browser, address, status, sentence):
     assert "To the live page" in answer.text
     assert "Traceback" not in answer.text
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "sentence"),
+    [
+        ("/api/no/such/page", 404, "There is nothing at this address."),
+        ("/api/broken", 500, "The cause is in the log. Samples go on being taken."),
+    ],
+)
+def test_below_api_an_error_is_json_with_a_sentence(browser, address, status, sentence):
+    answer = browser.get(address)
+    assert answer.status_code == status
+    assert answer.json() == {"error": sentence}
 
 
 def test_a_host_that_is_not_ours_gets_a_sentence_without_a_page(browser):
