@@ -146,6 +146,16 @@ def test_what_is_no_file_of_samples_is_said_beside_it(open_page, product, tmp_pa
     assert not page.is_visible(".upload")
 
 
+def test_the_longest_name_stays_on_the_page(open_page, product, tmp_path):
+    path = tmp_path / ("n" * 240 + ".txt")
+    path.write_text("nothing of ours")
+    page = open_page(PAGE, width=360)
+    choose(page, path)
+    page.click("upload-form button")
+    page.wait_for_selector(".answer .note")
+    usable(page, 360)
+
+
 def test_a_mistake_is_named_and_can_be_left_out(open_page, product, week, nothing_imported):
     bad = week.with_name("bad.jsonl")
     lines = gzip.decompress(week.read_bytes()).splitlines()[:3]
