@@ -60,15 +60,15 @@ def live_update(request: HttpRequest) -> HttpResponse:
     """
     asked = validated(PollForm, request.GET)
     rows, view, now = snapshots().sampled_live(), _view(asked), timezone.now()
-    question = (view, asked["after"], rows.highest_id(), int(now.timestamp()))
-    key = hashlib.sha256(repr(question).encode()).hexdigest()
-    text = cache.get(key)
-    if text is None:
+    question = repr((view, asked["after"], int(now.timestamp())))
+    key = hashlib.sha256(question.encode()).hexdigest()
+    newest, text = cache.get(key, (None, ""))
+    if not text or newest != rows.highest_id():
         context = live.news(rows, view, asked["after"], now)
         if context is None:
             return HttpResponseClientRefresh()
         text = render_to_string("_live.html", context)
-        cache.set(key, text, timeout=ANSWER_SECONDS)
+        cache.set(key, (context["cursor"], text), timeout=ANSWER_SECONDS)
     return HttpResponse(text)
 
 
