@@ -21,7 +21,7 @@ class Command(BaseCommand):
         "reindex: write the indexes anew (REINDEX CONCURRENTLY). PerfWatch does it every week. "
         "compact: write the tables anew without free room (VACUUM FULL; on SQLite VACUUM). Only by "
         "hand: it needs room for a copy and locks the tables; samples that are taken meanwhile are "
-        "kept in memory, at most 5,000 of them, and written afterwards."
+        "spooled and written afterwards."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
