@@ -10,16 +10,14 @@ import argparse
 import itertools
 import shutil
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
-from live_page import Sizes, Visitor, prepared
+from live_page import Sizes, Visitor, visited
 
 from metrics.tests.made_samples import Wandering, every, insert
-from perfwatch_site.tests.product import Product, browser, eventually, memory
+from perfwatch_site.tests.product import Product, eventually, memory
 
 DAY = "from=now-24h&to=now"
 SECONDS_OF_DAY = 86_400
@@ -45,23 +43,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="perfwatch-bench-") as directory:
-        product = Product(Path(directory))
-        product.environment = {
-            name: value for name, value in product.environment.items() if name != "DATABASE_URL"
-        } | {"PERFWATCH_ENV_FILE": "", "REDIS_URL": ""}
-        product.start()
-        try:
-            with browser(options.chromium) as chromium:
-                visitor = prepared(product, chromium)
-                product.query("DELETE FROM metrics_snapshot")
-                count = options.days * SECONDS_OF_DAY // 5
-                insert(product.database, every(5, count, Wandering(product.sample())))
-                product.manage("backfill", "rollups")
-                print_loads(visitor, options.runs)
-                print_zooms(product, visitor, options.zooms)
-        finally:
-            product.stop()
+    with visited(options.chromium) as (product, visitor):
+        product.query("DELETE FROM metrics_snapshot")
+        count = options.days * SECONDS_OF_DAY // 5
+        insert(product.database, every(5, count, Wandering(product.sample())))
+        product.manage("backfill", "rollups")
+        print_loads(visitor, options.runs)
+        print_zooms(product, visitor, options.zooms)
 
 
 def print_loads(visitor: Visitor, runs: int) -> None:

@@ -107,6 +107,16 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     options = parser.parse_args()
+    with visited(options.chromium) as (product, visitor):
+        if "loads" in options.parts:
+            print_loads(product, visitor, options.runs)
+        if "heap" in options.parts:
+            print_heap(product, visitor)
+
+
+@contextmanager
+def visited(chromium: str) -> Iterator[tuple[Product, "Visitor"]]:
+    """Yield a product of one's own, whose sampler waits, and a visitor."""
     with tempfile.TemporaryDirectory(prefix="perfwatch-bench-") as directory:
         product = Product(Path(directory))
         product.environment = {
@@ -114,21 +124,13 @@ def main() -> None:
         } | {"PERFWATCH_ENV_FILE": "", "REDIS_URL": ""}
         product.start()
         try:
-            with browser(options.chromium) as chromium:
-                visitor = prepared(product, chromium)
-                if "loads" in options.parts:
-                    print_loads(product, visitor, options.runs)
-                if "heap" in options.parts:
-                    print_heap(product, visitor)
+            counted = "SELECT count(*) FROM metrics_snapshot"
+            eventually(lambda: product.query(counted), lambda n: n[0][0])
+            product.signal_sampler(signal.SIGSTOP)
+            with browser(chromium) as started:
+                yield product, Visitor(started, product)
         finally:
             product.stop()
-
-
-def prepared(product: Product, chromium: Any) -> "Visitor":
-    """Return a visitor of the product, whose sampler waits from now on."""
-    eventually(lambda: product.query("SELECT count(*) FROM metrics_snapshot"), lambda n: n[0][0])
-    product.signal_sampler(signal.SIGSTOP)
-    return Visitor(chromium, product)
 
 
 def print_loads(product: Product, visitor: "Visitor", runs: int) -> None:
