@@ -39,11 +39,11 @@ class SamplingScheduler(Scheduler):  # type: ignore[misc]
     clock was set: on an idle machine waking up is what costs most.
     """
 
-    max_interval = LOOK_SECONDS
-
     def setup_schedule(self) -> None:
         """Start the clock with the interval that is set."""
         super().setup_schedule()
+        # As a thread, Celery would have beat come round every second, so that it can be stopped.
+        self.max_interval = LOOK_SECONDS
         self._complaint = ""
         self._broker_is_away = False
         self._found = Settings(None, None)
