@@ -21,6 +21,8 @@ from kombu.exceptions import OperationalError as BrokerFault
 log = logging.getLogger("perfwatch.watchdog")
 
 LOOK_SECONDS = 1.0
+"""So often it looks while something seems wrong."""
+
 SUSPENDED_SECONDS = 5.0
 """A thread that slept so much longer than it wanted was suspended, or starved as its worker was."""
 
@@ -48,7 +50,8 @@ class Watchdog:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._heard = self._since = self._looked = self.clock()
+        self._heard = self._since = self.clock()
+        self._next_look = self._heard + LOOK_SECONDS
         self._logged = -math.inf
         self._between: float | None = None
         self._suspects = False
@@ -58,37 +61,48 @@ class Watchdog:
         self._heard = self._since = self.clock()
         self._between = between
 
-    def look(self) -> None:
-        """Look once; a worker that is found stuck twice in a row is ended."""
+    def look(self) -> float:
+        """Look once, and return the seconds until the next look.
+
+        A worker that is found stuck twice in a row is ended.
+        """
         now = self.clock()
-        if now - self._looked > LOOK_SECONDS + SUSPENDED_SECONDS:
+        if now - self._next_look > SUSPENDED_SECONDS:
             self._since = now
-        self._looked = now
+        calm = self._judge(now)
+        wait = max(LOOK_SECONDS, min(calm, LEAST_UNHEARD))
+        self._next_look = now + wait
+        return wait
+
+    def _judge(self, now: float) -> float:
+        """Return for how many seconds nothing can be wrong; 0 where something may be."""
         between = self._between or 0.0
-        if now - self._since <= max(1.5 * between, LEAST_UNHEARD):
-            if now - self._heard <= max(1.5 * between, LEAST_UNHEARD):
+        unheard = max(1.5 * between, LEAST_UNHEARD)
+        if now - self._since <= unheard:
+            if now - self._heard <= unheard:
                 self.tell("")
             self._suspects = False
-            return
+            return unheard - (now - self._since)
         waiting = self.messages()
         if waiting is None:
             self._since = now  # it is no use to end before the broker is back
             self._complain("the broker does not answer")
-            return
+            return 0.0
         if waiting:
             self._complain(f"{waiting} messages wait, but none arrives")
         elif now - self._since <= max(3 * between, self.patience):
-            return
+            return 0.0
         else:
             # It may have been made longer while nothing came.
             between = max(between, self.interval() or 0.0)
             if not between or now - self._since <= max(3 * between, self.patience):
-                return
+                return 0.0
             self._complain("nothing waits: the clock (beat) is not running")
         if self._suspects:
             log.error("This process ends, to be started again: no task came.")
             self.end()
         self._suspects = True
+        return 0.0
 
     def _complain(self, reason: str) -> None:
         silence = self.clock() - self._heard
@@ -106,9 +120,10 @@ def guard(dog: Watchdog, between: float | None = None) -> None:
             dog.hear(expected)
 
     def run() -> None:
+        wait = LOOK_SECONDS
         while True:
-            time.sleep(LOOK_SECONDS)
-            dog.look()
+            time.sleep(wait)
+            wait = dog.look()
 
     signals.task_prerun.connect(hear, weak=False)
     threading.Thread(target=run, name="watchdog", daemon=True).start()

@@ -28,6 +28,8 @@ class Life:
             clock=lambda: self.now,
         )
         self.started = self.now
+        self.next_look = self.now + 1
+        self.looks = 0
 
     def messages(self):
         self.asked += 1
@@ -38,12 +40,17 @@ class Life:
             self.ended_after = self.now - self.started
 
     def pass_by(self, seconds, tick=None):
-        """Seconds in which the watchdog looks each second, and a tick comes every `tick`."""
+        """Seconds in which the watchdog looks when it wants, and a tick comes every `tick`."""
         for second in range(1, seconds + 1):
             self.now += 1
             if tick and second % tick == 0:
                 self.dog.hear(tick)
-            self.dog.look()
+            if self.now >= self.next_look:
+                self.look()
+
+    def look(self):
+        self.looks += 1
+        self.next_look = self.now + self.dog.look()
 
 
 def test_while_ticks_come_nobody_is_asked():
@@ -51,6 +58,14 @@ def test_while_ticks_come_nobody_is_asked():
     life.pass_by(100, tick=5)
     assert (life.ended_after, life.asked) == (None, 0)
     assert set(life.told) == {""}
+
+
+@pytest.mark.parametrize("interval", [1, 5, 60])
+def test_while_ticks_come_it_sleeps_for_seconds(interval):
+    life = Life(interval=interval)
+    life.dog.hear(interval)
+    life.pass_by(600, tick=interval)
+    assert life.looks <= 150
 
 
 @pytest.mark.parametrize(("interval", "longest"), [(1, 8), (5, 10), (60, 93)])
@@ -85,7 +100,7 @@ def test_a_suspended_worker_gets_time_when_it_goes_on():
     life = Life(waiting=60)
     life.dog.hear(1)
     life.now += 60
-    life.dog.look()
+    life.look()
     life.pass_by(3)
     assert life.ended_after is None
     life.waiting = 0
@@ -98,7 +113,7 @@ def test_it_looks_again_before_it_ends_anything():
     life.dog.hear(1)
     life.pass_by(5)
     life.now += 1
-    life.dog.look()  # finds it stuck
+    life.look()  # finds it stuck
     assert life.ended_after is None
     life.dog.hear(1)  # but then a task comes
     life.pass_by(4)
