@@ -20,11 +20,22 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perfwatch_site.settings")
 warnings.simplefilter("ignore", SecurityWarning)
 
 
+IDLE_SECONDS = 30.0
+
+
 class Connection(kombu.Connection):  # type: ignore[misc]
     """Asks a broker that is away again after half a second, 1, 1.5, and then every 2 s.
 
     kombu's own waits grow to half a minute: so long would sampling go on standing still.
     """
+
+    def drain_events(self, *, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Wait for messages; signals and messages end it at once.
+
+        Without Redis, Celery's loop would come round every 2 s to look for what does not happen
+        here.
+        """
+        return super().drain_events(timeout=timeout and max(timeout, IDLE_SECONDS), **kwargs)
 
     def _ensure_connection(
         self,

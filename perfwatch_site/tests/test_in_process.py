@@ -5,6 +5,7 @@ import pytest
 from kombu import Connection, Queue
 
 import perfwatch_site.in_process  # noqa: F401  names the transport
+from perfwatch_site import celery
 
 
 @pytest.fixture
@@ -54,3 +55,12 @@ def test_messages_come_in_order_and_once(connection):
         with pytest.raises(TimeoutError):
             connection.drain_events(timeout=0.01)
     assert received == [0, 1, 2, 3, 4]
+
+
+def test_a_celery_worker_waits_longer_than_celery_asks_for(monkeypatch):
+    monkeypatch.setattr(celery, "IDLE_SECONDS", 0.4)
+    with celery.Connection("inprocess://localhost/") as connection, consumer(connection, []):
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.01)
+    assert time.monotonic() - began >= 0.4
