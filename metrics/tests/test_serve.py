@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -100,6 +101,21 @@ def test_the_pages_alone_are_one_process_that_prepared_the_database(processes):
     assert not (processes.directory / "data" / "perfwatch.pid").exists()
     process.terminate()
     assert process.wait(10) == 0
+
+
+def test_while_nobody_asks_the_pages_sleep_for_seconds(processes):
+    port = free_port()
+    processes.environment["PERFWATCH_PORT"] = str(port)
+    master = psutil.Process(processes.start("manage.py", "serve", "--only", "web").pid)
+    assert wait_for(lambda: port_answers(port)), processes.log.read_text()
+
+    time.sleep(2)  # they have just started, and been asked
+    everybody = [master, *master.children()]
+    assert len(everybody) == 3
+    before = [one.num_ctx_switches().voluntary for one in everybody]
+    time.sleep(4)
+    after = [one.num_ctx_switches().voluntary for one in everybody]
+    assert max(map(int.__sub__, after, before)) <= 2
 
 
 def test_an_ipv6_address_is_bound_in_brackets(settings):

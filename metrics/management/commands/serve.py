@@ -143,6 +143,7 @@ def gunicorn_options() -> list[str]:
     """Return gunicorn's options: two processes of four threads, no files outside /dev/shm."""
     options = ["--bind", joined(settings.PERFWATCH_HOST, settings.PERFWATCH_PORT)]
     options += ["--workers", "2", "--threads", "4"]
+    options += ["--config", "python:perfwatch_site.web_worker"]
     options += ["--worker-class", "perfwatch_site.web_worker.Worker"]
     options += ["--graceful-timeout", "3", "--timeout", "30", "--log-level", "warning"]
     # Series are named one by one in addresses.
