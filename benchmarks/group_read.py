@@ -5,6 +5,9 @@ on one CPU, and all events on more and more CPUs, as each sample reads them. Mor
 are stand for larger hosts: their events are counted on those that are here. Groups of the CPUs' own
 events are among them where this machine counts those. Between two turns nothing is done for a
 while, as between two samples; with `--pause 0` all caches are warm.
+
+A second table says, with warm caches, what one read of a group takes from the CPU that counts and
+from another one, which the kernel has to interrupt, and what of it is the system call.
 """
 
 import argparse
@@ -53,6 +56,31 @@ def main() -> None:
     for name, seconds in measure(turns, options.rounds, options.pause).items():
         p95 = statistics.quantiles(seconds, n=20)[-1]
         print(f"| {name} | {statistics.median(seconds) * 1e6:.1f} | {p95 * 1e6:.1f} |")
+    print("\n| one read, warm, CPU µs | median | of it read(2) |\n|---|---|---|")
+    for group in dict.fromkeys(event.group for event in EVENTS):
+        print_places([event for event in EVENTS if event.group == group], here)
+
+
+def print_places(events: Sequence[Event], here: list[int]) -> None:
+    """Print a row for reading where a group is counted, and one for reading it from elsewhere."""
+    group = perf._Group()
+    try:
+        for event in events:
+            group.add(event, 0, event.type)
+    except OSError:
+        return
+    calls: dict[str, Callable[[], object]] = {
+        "read": group.read,
+        "system call": lambda: os.read(group.descriptors[0], 8 * (3 + len(events))),
+    }
+    for place, cpus in (("where it is counted", here[:1]), ("from another CPU", here[1:])):
+        if not cpus:
+            continue
+        os.sched_setaffinity(0, cpus)
+        costs = measure(calls, 4_000, 0)
+        read, call = (statistics.median(costs[name]) * 1e6 for name in calls)
+        print(f"| group “{events[0].group}”, {place} | {read:.1f} | {call:.1f} |")
+    os.sched_setaffinity(0, here)
 
 
 def reader(events: Sequence[Event], count: int) -> Read:
@@ -67,7 +95,8 @@ def measure(turns: dict[str, Read], rounds: int, pause: float) -> dict[str, list
     costs: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(rounds):
         for name, turn in turns.items():
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
             started = time.thread_time()
             turn()
             costs[name].append(time.thread_time() - started)
