@@ -56,6 +56,17 @@ def test_sampling_goes_on_when_redis_restarts_again_and_again(product, broker, s
     product.check_samples(restarts=2)
 
 
+def test_connections_that_are_cut_in_a_burst_cost_a_moment(product, broker, soak):
+    # Workers are known to reconnect and to consume nothing after that (celery/celery issue 10205).
+    redis = client().from_url(broker.url)
+    for _ in range(20 if soak else 1):
+        for pause in (0, 0.1, 0.7, 0.3):
+            redis.client_kill_filter(_type="normal", skipme=True)
+            time.sleep(pause)
+        product.samples_after(time.time())
+    assert "py.warnings" not in product.log
+
+
 def test_sampling_goes_on_when_redis_was_emptied(product, broker):
     client().from_url(broker.url).flushall()
     product.samples_after(time.time(), count=3)
