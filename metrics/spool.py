@@ -60,8 +60,11 @@ def parsed(line: bytes) -> Entry | None:
     if not mark or checksum != b'%08x"}' % zlib.crc32(content):
         return None
     head, name, document = content.partition(b'"document":')
-    found = json.loads(head + name + b"0}")
-    return Entry(found["id"], datetime.fromisoformat(found["time"]), document.decode())
+    try:
+        found = json.loads(head + name + b"0}")
+        return Entry(found["id"], datetime.fromisoformat(found["time"]), document.decode())
+    except (ValueError, KeyError, TypeError):
+        return None  # somebody else has written it
 
 
 class Waiting:
@@ -221,12 +224,11 @@ class Spool:
     def _opened(self) -> int:
         if self._descriptor is not None:
             return self._descriptor
-        is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_new:
-                _sync_folder(self.path.parent)
+            # Also of a file that was there: who made it may have been killed before this.
+            _sync_folder(self.path.parent)
             self._look_through(descriptor)
         except BlockingIOError:
             os.close(descriptor)

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import zlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_each_append_reaches_the_disk(path, monkeypatch):
     assert len(synced) == 2
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_name_of_the_file_reaches_the_disk(path, monkeypatch, is_there):
+    """Who made the file may have been killed before it did that."""
+    if is_there:
+        path.touch()
+    synced = []
+    monkeypatch.setattr(module.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor)))
+    Spool(path).open()
+    assert [(one.st_dev, one.st_ino) for one in synced] == [
+        (path.parent.stat().st_dev, path.parent.stat().st_ino)
+    ]
+
+
 def test_what_was_read_comes_again_until_it_is_removed(path):
     spool = Spool(path)
     spool.append([entry(1), entry(2)])
@@ -116,6 +130,27 @@ def test_garbage_costs_only_itself(path, garbage):
     spool = reopened(path)
     assert kept(spool) == [first, second]
     assert spool.damaged >= 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'{"id":"1","document":{}',
+        b'{"id":"1","time":"yesterday","document":{}',
+        b'{"id":"1","time":5,"document":{}',
+        b'["id","time","document":{}',
+    ],
+)
+def test_a_line_of_another_program_costs_only_itself(path, content):
+    """Its checksum is right, what it says is not ours."""
+    foreign = b'%s%s%08x"}\n' % (content, module.MARK, zlib.crc32(content))
+    one = entry()
+    path.write_bytes(foreign + one.line())
+    spool = reopened(path)
+    assert spool.since == NOW
+    assert kept(spool) == [one]
+    assert spool.damaged == 1
 
 
 def test_one_changed_byte_is_noticed(path):
