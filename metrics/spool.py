@@ -152,13 +152,14 @@ class Spool:
             descriptor = self._opened()
             if self._end + len(lines) > self._limit:
                 raise OSError(errno.EFBIG, f"it has its {self._limit / 1e6:.0f} MB")
+            state = os.fstat(descriptor)
+            if not state.st_nlink:
+                descriptor = self._made_again(descriptor)
             try:
                 # What a failed attempt has left there.
-                if os.fstat(descriptor).st_size != self._end:
+                if state.st_size != self._end:
                     os.ftruncate(descriptor, self._end)
-                written = 0
-                while written < len(lines):
-                    written += os.pwrite(descriptor, lines[written:], self._end + written)
+                _write(descriptor, lines, self._end)
                 os.fsync(descriptor)
             except OSError:
                 with suppress(OSError):
@@ -239,6 +240,29 @@ class Spool:
         self._descriptor = descriptor
         return descriptor
 
+    def _made_again(self, deleted: int) -> int:
+        """Copy a file that somebody has deleted to a new one; else it would end with us.
+
+        All of it, also what was read: the places of lines are known to others.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for offset in range(0, self._end, READ_BYTES):
+                length = min(READ_BYTES, self._end - offset)
+                _write(descriptor, os.pread(deleted, length, offset), offset)
+            os.fsync(descriptor)
+            _sync_folder(self.path.parent)
+        except OSError:
+            os.close(descriptor)
+            self.path.unlink()
+            raise
+        os.close(deleted)
+        self._descriptor = descriptor
+        log.warning("%s was deleted and is made again.", self.path)
+        return descriptor
+
     def _look_through(self, descriptor: int) -> None:
         """Count the lines that an earlier process has left."""
         self._lines, self._read_to, self._end = 0, 0, os.fstat(descriptor).st_size
@@ -254,6 +278,12 @@ class Spool:
             whole = (parsed(line.removesuffix(b"\n")) for line in file)
             first = next((entry for entry in whole if entry), None)
         self.since = first and first.timestamp
+
+
+def _write(descriptor: int, what: bytes, offset: int) -> None:
+    written = 0
+    while written < len(what):
+        written += os.pwrite(descriptor, what[written:], offset + written)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from metrics import spool as module
-from metrics.spool import Entry, InUse, Spool
+from metrics.spool import Entry, InUse, Spool, parsed
 from metrics.tests.builders import NOW, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +201,34 @@ def test_what_does_not_reach_the_disk_is_not_in_the_spool(path, monkeypatch):
         with pytest.raises(OSError, match="Input/output"):
             spool.append([entry(2)])
     assert len(kept(spool)) == 1
+
+
+def test_a_file_that_was_deleted_is_made_again_with_what_it_held(path, caplog):
+    entries = [entry(number) for number in range(5)]
+    spool = Spool(path)
+    spool.append(entries[:3])
+    spool.remove(spool.oldest(1))
+    portion = spool.oldest(1)
+    path.unlink()
+    spool.append(entries[3:4])
+    spool.remove(portion)
+    spool.append(entries[4:])
+    # What was read comes again after a crash, as it always does.
+    assert [parsed(line) for line in path.read_bytes().splitlines()] == entries
+    assert kept(spool) == entries[2:]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert caplog.text.count("was deleted") == 1
+
+
+def test_a_file_that_was_deleted_and_cannot_be_made_again_keeps_what_it_held(path):
+    first, second = entry(1), entry(2)
+    spool = Spool(path)
+    spool.append([first])
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FileExistsError):
+        spool.append([second])
+    assert kept(spool) == [first]
 
 
 def test_a_second_process_is_refused(path):
