@@ -229,7 +229,7 @@ class SnapshotStore:
     def _insert(self, entries: Sequence[Entry], *, look_first: bool) -> None:
         try:
             insert_new(entries, look_first=look_first)
-        except DataError:
+        except (DataError, ValueError):
             for one in entries:
                 self._insert_one(one)
 
@@ -237,7 +237,7 @@ class SnapshotStore:
         """Write one of a batch of which the database refuses one for what it says."""
         try:
             insert_new([entry], look_first=True)
-        except DataError as error:
+        except (DataError, ValueError) as error:  # ValueError: it is no JSON
             self.dropped += 1
             log.error(
                 "The sample of %s is dropped, the database refuses what it says: %s",

@@ -389,3 +389,14 @@ def test_after_the_writer_has_ended_nothing_is_taken_any_more(start, monkeypatch
     assert ended.wait(5)
     with pytest.raises(Ended, match="another sampler was quicker"):
         store.put(seconds_later(1))
+@pytest.mark.parametrize("text", ['{"cpu":{"usage_percent":NaN}}', '{"cpu":'])
+def test_a_document_that_no_database_takes_does_not_keep_out_the_others(start, spool, text, caplog):
+    before, after = (Entry.of(seconds_later(number)) for number in (0, 2))
+    spool.append([before, Entry("poison", NOW, text), after])
+    store = start()
+    until_written(store)
+    assert stored_numbers() == [0, 2]
+    assert store.dropped == 1
+    assert caplog.text.count("the database refuses what it says") == 1
+
+
