@@ -255,6 +255,8 @@ class SnapshotStore:
                 self._is_away("the database does not answer", "it does not answer")
             if self._away:
                 self._to_spool()
+            elif self._unspooled:
+                self._open_again()
             self._say()
             asked_at = self._asked_at
             if asked_at and time.monotonic() - asked_at > LONGEST_SILENCE:
@@ -284,6 +286,13 @@ class SnapshotStore:
             self._unspooled = False
             self._news.set()  # the writer may have found the spool empty a moment ago
 
+    def _open_again(self) -> None:
+        """Go on with what an earlier process has left, now that it can be read."""
+        with suppress(OSError, InUse):
+            self.spool.open()
+            self._unspooled = False
+            self._news.set()
+
     def _cannot_spool(self, error: OSError | InUse) -> None:
         if not self._unspooled:
             why = getattr(error, "strerror", None) or error
@@ -303,9 +312,9 @@ class SnapshotStore:
             since = self.spool.since or (oldest[0].timestamp if oldest else None)
             now = Spooled(self.unstored(), since, reason, self.dropped, self._trouble)
         if now != self._told:
-            with suppress(OSError):
+            with suppress(OSError):  # it is said again in a second
                 tell(now, self.spool.path.parent)
-            self._told = now
+                self._told = now
 
 
 def reason_of(error: Exception) -> str:
@@ -331,12 +340,13 @@ def give_up(database: BaseDatabaseWrapper) -> None:
     A server that is stopped, or a router that lost its memory, leaves a connection open for ever.
     SQLite has its own time-out.
     """
-    if database.vendor != "postgresql" or database.connection is None:
+    session = database.connection  # the other thread may close it at this moment
+    if database.vendor != "postgresql" or session is None:
         return
     with (
         suppress(OSError, DatabaseFault),
         database.wrap_database_errors,
-        socket.socket(fileno=os.dup(database.connection.fileno())) as copy,
+        socket.socket(fileno=os.dup(session.fileno())) as copy,
     ):
         copy.shutdown(socket.SHUT_RDWR)
 

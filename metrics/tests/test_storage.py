@@ -1,7 +1,10 @@
 import json
+import os
 import threading
 import time
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import DataError, InternalError, OperationalError, ProgrammingError
@@ -304,6 +307,53 @@ def test_a_disk_that_can_be_written_again_takes_what_is_in_memory(start, databas
     assert stored_numbers() == [0, 1, 2]
 
 
+def test_a_spool_that_can_be_read_again_is_written_though_the_database_was_never_away(
+    start, spool, caplog
+):
+    """A disk that was full or read-only at the start holds what an earlier process left."""
+    entries = [Entry.of(seconds_later(number)) for number in range(3)]
+    spool.append(entries)
+    spool.close()
+    hidden = spool.path.rename(spool.path.with_name("hidden"))
+    spool.path.mkdir()
+    store = start(spool=Spool(spool.path))
+    store.put(seconds_later(3))
+    until_written(store)
+    assert "cannot be written" in caplog.text
+    spool.path.rmdir()
+    hidden.rename(spool.path)
+    assert wait_for(lambda: len(stored_numbers()) == 4)
+    assert sorted(stored_numbers()) == [0, 1, 2, 3]
+    assert wait_for(lambda: spool.path.read_bytes() == b"")
+
+
+def test_what_could_not_be_told_is_told_later(start, spool, settings):
+    settings.PERFWATCH_DATA_DIR = spool.path.parent
+    status = spool.path.with_name("spool-status.json")
+    status.mkdir()
+    store = start()
+    store.complain("no tick comes")
+    time.sleep(0.1)
+    status.rmdir()
+    assert wait_for(lambda: spooled().trouble == "no tick comes", 5)
+
+
+def test_a_connection_that_is_closed_while_it_is_given_up_ends_nobody():
+    class Closing:
+        """The other thread closes the connection after the first look at it."""
+
+        vendor = "postgresql"
+        wrap_database_errors = nullcontext()
+        looks = 0
+
+        @property
+        def connection(self):
+            self.looks += 1
+            return Path(os.devnull).open() if self.looks == 1 else None
+
+    storage.give_up(Closing())
+
+
 def test_one_line_says_that_the_database_is_away_and_one_that_it_is_back(start, database, caplog):
     store = start()
     database.away = True
@@ -339,6 +389,17 @@ def test_one_sample_that_the_database_refuses_does_not_keep_out_the_others(start
     assert stored_numbers() == [0, 1, 3, 4]
     assert store.dropped == 1
     assert "the database refuses what it says" in caplog.text
+
+
+@pytest.mark.parametrize("text", ['{"cpu":{"usage_percent":NaN}}', '{"cpu":'])
+def test_a_document_that_no_database_takes_does_not_keep_out_the_others(start, spool, text, caplog):
+    before, after = (Entry.of(seconds_later(number)) for number in (0, 2))
+    spool.append([before, Entry("poison", NOW, text), after])
+    store = start()
+    until_written(store)
+    assert stored_numbers() == [0, 2]
+    assert store.dropped == 1
+    assert caplog.text.count("the database refuses what it says") == 1
 
 
 def test_an_orderly_end_writes_what_waits(start, database):
@@ -389,14 +450,3 @@ def test_after_the_writer_has_ended_nothing_is_taken_any_more(start, monkeypatch
     assert ended.wait(5)
     with pytest.raises(Ended, match="another sampler was quicker"):
         store.put(seconds_later(1))
-@pytest.mark.parametrize("text", ['{"cpu":{"usage_percent":NaN}}', '{"cpu":'])
-def test_a_document_that_no_database_takes_does_not_keep_out_the_others(start, spool, text, caplog):
-    before, after = (Entry.of(seconds_later(number)) for number in (0, 2))
-    spool.append([before, Entry("poison", NOW, text), after])
-    store = start()
-    until_written(store)
-    assert stored_numbers() == [0, 2]
-    assert store.dropped == 1
-    assert caplog.text.count("the database refuses what it says") == 1
-
-
