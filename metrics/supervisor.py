@@ -123,14 +123,18 @@ def log(level: str, text: str) -> None:
     """Write one line in the shape of the other processes' lines."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    sys.stderr.write(f"{stamp},{int(now % 1 * 1000):03d} {level} perfwatch.supervisor: {text}\n")
-    sys.stderr.flush()
+    _write(2, f"{stamp},{int(now % 1 * 1000):03d} {level} perfwatch.supervisor: {text}\n")
 
 
 def say(text: str) -> None:
-    """Tell people; a reader that went away (`make run | head`) is no reason to stop."""
-    with contextlib.suppress(BrokenPipeError):
-        os.write(1, f"{text}\n".encode())
+    """Tell people."""
+    _write(1, f"{text}\n")
+
+
+def _write(descriptor: int, text: str) -> None:
+    # A reader that went away (`make run | head`) or a disk that is full is no reason to stop.
+    with contextlib.suppress(OSError):
+        os.write(descriptor, text.encode(errors="backslashreplace"))
 
 
 def answers(plan: Plan) -> bool:

@@ -201,3 +201,18 @@ def test_a_reader_that_went_away_is_no_reason_to_stop(folder, supervise):
         supervisor.terminate()
         assert supervisor.wait(5) == 0
     writer.close()
+
+
+def test_a_disk_that_is_full_of_log_is_no_reason_to_stop(folder):
+    programs = {"unlucky": [sys.executable, "-c", CRASHES_ONCE, str(folder)]}
+    plan = Plan(programs, "127.0.0.1", 1, "", "", str(folder / "pid"))
+    command = [*SUPERVISOR, json.dumps(plan._asdict())]
+    with (
+        Path("/dev/full").open("wb") as full,
+        subprocess.Popen(command, stdout=full, stderr=full) as supervisor,
+    ):
+        assert wait_for((folder / "crashed").exists)
+        assert wait_for(lambda: not children(folder))
+        assert wait_for(lambda: children(folder))
+        supervisor.terminate()
+        assert supervisor.wait(5) == 0
