@@ -54,8 +54,8 @@ def lock_file(path: Path) -> IO[str]:
         raise Held(f"A sampler runs on this host already: {holder}.") from None
     file.truncate(0)
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    file.write(f"process {os.getpid()}, since {started}")
-    file.flush()
+    with suppress(OSError):  # it is locked, if a full disk has no room for the words
+        os.write(file.fileno(), f"process {os.getpid()}, since {started}".encode())
     return file
 
 
@@ -113,6 +113,13 @@ def lock_database(host_id: str) -> None:
     def take(connection: BaseDatabaseWrapper, **_: object) -> None:
         if threading.get_ident() != owner:
             return  # the connection of another thread, which only reads
+        try:
+            take_on(connection)
+        except DatabaseFault:
+            connection.close()  # else it would be used without the lock
+            raise
+
+    def take_on(connection: BaseDatabaseWrapper) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('application_name', %s, false)", [name])
             # Else the server keeps the lock of a host that lost its power for two hours.
@@ -132,7 +139,6 @@ def lock_database(host_id: str) -> None:
             if ours:  # a lost connection, which the server has not noticed yet
                 cursor.execute("SELECT pg_terminate_backend(%s)", [holder[2]])
         if ours:
-            connection.close()
             raise OperationalError("the connection before this one still holds the lock")
         who = f"{holder[0]}, connected from {holder[1] or 'this machine'}" if holder else "unknown"
         raise Held(f"A sampler of this host writes to this database already: {who}.")

@@ -1,10 +1,12 @@
 import os
+import resource
+import signal
 import socket
 import subprocess
 import sys
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from django.db.backends.signals import connection_created
 
 from metrics import lock
@@ -32,6 +34,22 @@ def test_the_lock_is_free_when_its_holder_is_killed(tmp_path):
     holder.communicate()
     with lock.lock_file(path) as file:
         assert file.name == str(path)
+
+
+def test_a_disk_that_is_full_has_room_for_the_lock(tmp_path):
+    """The limit on the size of files stands for the disk."""
+    path = tmp_path / "sampler.lock"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        file = lock.lock_file(path)
+        with pytest.raises(lock.Held, match="another process"):
+            lock.lock_file(path)
+        file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -106,6 +124,15 @@ class TestOnPostgreSQL:
         lock.lock_database("host-1")
         connection.close()
         connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            assert cursor.fetchone() == (1,)
+
+    def test_a_connection_that_did_not_get_as_far_as_the_lock_is_not_used(self, monkeypatch):
+        with monkeypatch.context() as context:
+            context.setattr(lock, "KEEPALIVES", [("statement_timeout", "no time")])
+            with pytest.raises(DataError):
+                lock.lock_database("host-1")
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
             assert cursor.fetchone() == (1,)
