@@ -137,8 +137,8 @@ def waiting_in(app: Celery, queue: str) -> int | None:
             declared = connection.channel().queue_declare(queue=queue, passive=True)
         except ChannelError:
             return 0
-        except (BrokerFault, OSError, *connection.connection_errors):
-            return None
+        except (BrokerFault, OSError, *connection.connection_errors, *connection.channel_errors):
+            return None  # a full Redis answers, and refuses
     count: int = declared.message_count
     return count
 

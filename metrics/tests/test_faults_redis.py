@@ -72,6 +72,19 @@ def test_sampling_goes_on_when_redis_was_emptied(product, broker):
     product.samples_after(time.time(), count=3)
 
 
+def test_sampling_goes_on_when_redis_was_full(product, broker):
+    """It answers, and refuses: that must not end the watchdogs."""
+    full = client().from_url(broker.url)
+    full.config_set("maxmemory", "1")
+    try:
+        assert wait_for(lambda: "the broker does not answer" in product.spooled()["trouble"])
+    finally:
+        full.config_set("maxmemory", "0")
+    product.samples_after(time.time())
+    assert wait_for(lambda: not product.spooled()["trouble"])
+    assert "Exception in thread" not in product.log
+
+
 @pytest.mark.parametrize(("how", "seconds"), [("frozen", 6), ("cut_off", 3)])
 def test_sampling_goes_on_when_redis_neither_answered_nor_refused(
     product, broker, soak, how, seconds
