@@ -25,6 +25,9 @@ FORM_SECONDS = 15.0
 LEAST_BYTES = 15_000
 """So much of a form must come in that time, else the rest is waited for no longer."""
 
+LEAVE_SECONDS = 1.0
+"""So long is waited for a client to close; one that still sends would miss the answer's end."""
+
 RECEIVED = 128
 """Where `tcpi_bytes_received` is in the answer to TCP_INFO (linux/tcp.h)."""
 
@@ -53,9 +56,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         with suppress(OSError):
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         try:
-            return super().handle(conn)
+            is_kept = super().handle(conn)
         finally:
             self._asking.pop(conn, None)
+        if not is_kept:
+            take_leave(conn.sock)
+        return is_kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request, of which the headers have been read by now."""
@@ -88,6 +94,22 @@ def received(client: socket.socket) -> int:
         return int(struct.unpack_from("Q", state, RECEIVED)[0])
     except (OSError, struct.error):
         return 0
+
+
+def take_leave(client: socket.socket) -> None:
+    """Wait for a client to close, which has got its answer.
+
+    gunicorn would do so in the one loop of the process, 2 s for each that does not: after fifteen
+    of them the process is taken for dead. It finds nothing more to wait for.
+    """
+    deadline = time.monotonic() + LEAVE_SECONDS
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        while (left := deadline - time.monotonic()) > 0:
+            client.settimeout(left)
+            if not client.recv(65_536):
+                break
+    listen_no_more(client)
 
 
 def listen_no_more(client: socket.socket) -> None:

@@ -179,6 +179,16 @@ def test_slow_and_broken_clients_hold_nobody_up_for_long(product):
     assert "Traceback" not in product.log
 
 
+def test_clients_that_do_not_close_hold_nobody_up_for_long(product):
+    with clients_of(product, 40) as clients:
+        for client in clients:
+            client.sendall(b"nonsense\r\n\r\n")
+        # Eight at a time are waited for, a second each.
+        assert wait_for(lambda: all(map(is_given_up, clients)), 100)
+        assert wait_for(product.answers)
+    assert "WORKER TIMEOUT" not in product.log
+
+
 def test_clients_that_send_a_form_byte_by_byte_hold_nobody_up_for_long(product):
     form = (
         b"POST /login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: csrftoken=%s\r\nContent-Length: "
