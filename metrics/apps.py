@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 
 from metrics.slow_queries import watch_new_connections
-from perfwatch_site.databases import keep_no_read_only_connection
+from perfwatch_site.databases import follow_replaced_files, keep_no_read_only_connection
 
 
 class MetricsConfig(AppConfig):
@@ -16,3 +16,4 @@ class MetricsConfig(AppConfig):
         """Watch the database's connections."""
         watch_new_connections()
         keep_no_read_only_connection()
+        follow_replaced_files()

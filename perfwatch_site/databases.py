@@ -119,6 +119,32 @@ def _keep_no_read_only(connection: Any, **_: object) -> None:
         connection.close_at = time.monotonic()
 
 
+def follow_replaced_files() -> None:
+    """Have each connection to a file of SQLite end when another file has taken its place.
+
+    It would go on with the old one, which has no name any more: what it writes is gone with it.
+    """
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_follow_replaced, dispatch_uid="perfwatch.replaced")
+
+
+def _follow_replaced(connection: Any, **_: object) -> None:
+    if connection.vendor == "sqlite":
+        file = connection.settings_dict["NAME"]
+        opened = _identity(file)
+        # Asked before each use, as health checks are on; SQLite's own answer is always yes.
+        connection.is_usable = lambda: _identity(file) == opened
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    try:
+        state = Path(file).stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
 def took_too_long(error: BaseException | None) -> bool:
     """Return whether a database's fault is that limit."""
     return getattr(error and error.__cause__, "sqlstate", None) == QUERY_CANCELED
