@@ -23,6 +23,8 @@ _READ_FORMAT = _TOTAL_TIME_ENABLED | _TOTAL_TIME_RUNNING | _GROUP
 _EXCLUDE_KERNEL, _EXCLUDE_HYPERVISOR = 5, 6
 _CLOSE_ON_EXEC = 1 << 3
 _PMU_TYPE_SHIFT = 32  # PERF_PMU_TYPE_SHIFT of linux/perf_event.h
+# Descriptors for the database, the spool and the collectors that come later: they open about ten.
+_KEPT_FREE = 16
 
 
 class Why(NamedTuple):
@@ -116,12 +118,19 @@ def open_event(event: Event, cpu: int, leader: int = -1, pmu: int = 0) -> int:
 
 
 def _opened(attr: bytes, cpu: int, leader: int) -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        return system_call(attr, -1, cpu, leader)
+        descriptor = system_call(attr, -1, cpu, leader)
+        # The kernel gives the lowest number that is free (open(2)).
+        if descriptor < soft - _KEPT_FREE:
+            return descriptor
+        os.close(descriptor)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     except OSError as error:
-        if error.errno != errno.EMFILE or not _raise_limit():
+        if error.errno != errno.EMFILE or soft == hard:
             raise
-    return system_call(attr, -1, cpu, leader)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return _opened(attr, cpu, leader)
 
 
 def why(event: Event, number: int, paranoid: str | None, *, others_work: bool = False) -> Why:
@@ -155,11 +164,3 @@ def _errno_of_own(event: Event) -> int | None:
 def _attr(event: Event, flags: int, pmu: int = 0) -> bytes:
     config = event.config | (pmu << _PMU_TYPE_SHIFT if event.type != SOFTWARE else 0)
     return _ATTR.pack(event.type, _ATTR.size, config, 0, 0, _READ_FORMAT, flags, 0, 0, 0)
-
-
-def _raise_limit() -> bool:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == hard:
-        return False
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return True

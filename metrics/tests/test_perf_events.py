@@ -176,6 +176,16 @@ class TestDescriptors:
         assert open_descriptors() == before
         assert not reader.read(CPUS).groups
 
+    def test_the_last_ones_are_left_to_the_rest_of_the_program(self, kernel, monkeypatch):
+        free = min(set(range(200)) - set(map(int, open_descriptors())))
+        few = free + len(KERNELS) + 10
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (few, few))
+        before = open_descriptors()
+        counts = counters()[0].read(CPUS)
+        assert not counts.groups
+        assert "ulimit -n" in counts.missing["page_faults"].sentence
+        assert open_descriptors() == before
+
     def test_they_close_with_the_reader(self, kernel):
         before = open_descriptors()
         reader, _ = counters()
