@@ -41,15 +41,23 @@ _NO_PMU = Why(
 )
 _NO_COUNTER = Why("not on this CPU", "This CPU has no counter for some of the events.")
 _NO_EVENT = Why("not in this kernel", "This kernel does not know some of the events.")
-_CONTAINER = Why(
+_NO_NUMBER = Why(
+    "unknown machine", "PerfWatch does not know the number of perf_event_open on this machine."
+)
+_FILTERED = Why(
     "forbidden",
-    "perf_event_open is forbidden here, as containers do: "
-    "allow it in the seccomp profile and add the capability PERFMON.",
+    "A seccomp filter forbids perf_event_open, as those of containers do: give the container the "
+    "capability PERFMON (docs/counters.md says how).",
 )
 _FORBIDDEN = Why(
     "not permitted",
-    "Counting the whole machine is not permitted: give the sampler the capability PERFMON, or set "
-    "kernel.perf_event_paranoid to 0 (it is {paranoid}).",
+    "Counting the whole machine is not permitted: give the sampler's user the capability PERFMON, "
+    "or set kernel.perf_event_paranoid to 0 (it is {paranoid}; docs/counters.md says how).",
+)
+_SECURITY_MODULE = Why(
+    "not permitted",
+    "Counting the whole machine is not permitted though kernel.perf_event_paranoid is {paranoid}: "
+    "a security module such as SELinux forbids it; its audit log names the rule.",
 )
 _TOO_FEW_DESCRIPTORS = Why(
     "too few file descriptors",
@@ -139,14 +147,20 @@ def why(event: Event, number: int, paranoid: str | None, *, others_work: bool = 
     The process asks for its own events once more: whether that works tells a machine that cannot
     from a permission that is missing. `others_work` tells that the machine has such counters.
     """
+    if platform.machine() not in _NUMBERS:
+        return _NO_NUMBER
     own = _errno_of_own(event)
-    if number != errno.ENOSYS and own == errno.EPERM:
-        return _CONTAINER
+    # Where the kernel has the call, it has that file (perf_event_open(2)).
+    if own == errno.EPERM or (own == errno.ENOSYS and paranoid is not None):
+        return _FILTERED
     if own in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL):
         if event.type == SOFTWARE:
             return _NO_EVENT
         return _NO_COUNTER if others_work else _NO_PMU
-    if reason := _REASONS.get(number):
+    reason = _REASONS.get(number)
+    if reason is _FORBIDDEN and paranoid in ("0", "-1"):
+        reason = _SECURITY_MODULE
+    if reason:
         return Why(reason.words, reason.sentence.format(paranoid=paranoid or "unknown"))
     name = errno.errorcode.get(number, str(number))
     return Why(name, f"The kernel refuses it: {name}, {os.strerror(number)}.")

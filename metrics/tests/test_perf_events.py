@@ -101,7 +101,7 @@ class TestWhatCannotBeOpened:
             (errno.EACCES, None, "capability PERFMON, or set kernel.perf_event_paranoid to 0"),
             (errno.EACCES, errno.ENOENT, "virtual PMU"),
             (errno.ENOENT, errno.ENOENT, "virtual PMU"),
-            (errno.EPERM, errno.EPERM, "seccomp"),
+            (errno.EPERM, errno.EPERM, "seccomp filter"),
             (errno.EPERM, None, "not permitted"),
             (errno.ENOSYS, errno.ENOSYS, "CONFIG_PERF_EVENTS"),
             (errno.EBUSY, None, "Another program"),
@@ -117,6 +117,27 @@ class TestWhatCannotBeOpened:
         assert counts.missing["cycles"].sentence.endswith(".")
         assert not counts.missing["cycles"].words.endswith(".")
         assert not counts.groups
+
+    @pytest.mark.parametrize(
+        ("number", "own", "paranoid", "words"),
+        [
+            (errno.ENOSYS, errno.ENOSYS, "2", "A seccomp filter forbids perf_event_open"),
+            (errno.EACCES, None, "1", "perf_event_paranoid to 0 (it is 1;"),
+            (errno.EACCES, errno.EACCES, "3", "perf_event_paranoid to 0 (it is 3;"),
+            (errno.EACCES, None, "0", "though kernel.perf_event_paranoid is 0: a security module"),
+            (errno.EACCES, errno.EACCES, "-1", "though kernel.perf_event_paranoid is -1: a"),
+        ],
+    )
+    def test_how_paranoid_the_kernel_is_tells_who_forbids(
+        self, kernel, number, own, paranoid, words
+    ):
+        kernel.refuse, kernel.own = lambda *_: number, lambda *_: own
+        assert words in perf_call.why(CYCLES, number, paranoid).sentence
+
+    def test_a_machine_whose_number_is_not_known_blames_nobody(self, monkeypatch):
+        monkeypatch.setattr(perf_call.platform, "machine", lambda: "vax")
+        reason = perf_call.why(CYCLES, errno.ENOSYS, "2")
+        assert "does not know the number of perf_event_open" in reason.sentence
 
     def test_a_missing_software_event_blames_the_kernel_and_no_pmu(self, kernel):
         kernel.refuse, kernel.own = lambda *_: errno.ENOENT, lambda *_: errno.ENOENT

@@ -1,5 +1,6 @@
 """perf_event_open on this machine, beside the kernel's other counters."""
 
+import errno
 import json
 import operator
 import os
@@ -17,6 +18,7 @@ from metrics.collectors.base import Occasion
 from metrics.kernel.host import Host
 from metrics.sampling import Sampler
 from metrics.tests.fake_perf import open_descriptors
+from metrics.tests.permissions import forbid
 
 ROOT = Path(__file__).parents[2]
 (PERF,) = (collector for collector in COLLECTORS if collector.name == "perf_events")
@@ -89,7 +91,17 @@ def test_nobody_counts_as_far_as_the_kernel_permits(read):
     else:
         assert section["available"] is False
         assert section["events"]["context_switches"] == "not permitted"
-        assert f"kernel.perf_event_paranoid to 0 (it is {paranoid})" in section["reason"]
+        assert f"kernel.perf_event_paranoid to 0 (it is {paranoid};" in section["reason"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_a_seccomp_filter_is_named_and_costs_nothing_else(number):
+    data = in_a_child(lambda: forbid(number))
+    assert {name: one for name, one in data["sampler"]["status"].items() if one != "ok"} == {}
+    section = data["perf_events"]
+    assert section["available"] is False
+    assert section["reason"].startswith("A seccomp filter forbids perf_event_open")
+    assert set(section["events"].values()) == {"forbidden"}
 
 
 @pytest.mark.parametrize("limits", [(64, 64), (64, 1024), (36, 36), (30, 30)])
