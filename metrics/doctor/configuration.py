@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.utils import timezone
 
+from metrics.collectors import lookup
 from metrics.configuration import Invalid, check
 from metrics.doctor.base import Finding, Level
 from metrics.formats import duration
@@ -42,16 +43,17 @@ def look() -> Iterator[Finding]:
         )
 
 
-def look_at_newest_sample() -> Finding:
-    """See how old it is."""
+def look_at_newest_sample() -> Iterator[Finding]:
+    """See how old it is, and what the sampler counts: it may have other rights than who asks."""
     rows, interval = snapshots().sampled_live().newest()
     fresh = freshness(rows[0].timestamp if rows else None, interval, timezone.now())
     if fresh.state is State.EMPTY:
-        return Finding(
+        yield Finding(
             "samples", "newest", Level.WARNING, "there is none yet.", "`make run` starts sampling."
         )
+        return
     stale = fresh.state is State.STALE
-    return Finding(
+    yield Finding(
         "samples",
         "newest",
         Level.FAILED if stale else Level.OK,
@@ -59,4 +61,14 @@ def look_at_newest_sample() -> Finding:
         "The sampler does not run, or the clock was set: `make run`, or look at its log."
         if stale
         else "",
+    )
+    cpus = lookup(rows[0].data, "perf_events.cpus")
+    why = lookup(rows[0].data, "perf_events.reason") or "it does not say why"
+    yield Finding(
+        "samples",
+        "counters",
+        Level.OK if cpus else Level.NOTE,
+        f"the newest counts events on CPUs {cpus}"
+        if cpus
+        else f"the newest counts no events: {why}",
     )

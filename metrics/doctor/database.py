@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from metrics.collectors.fields import Unit
+from metrics.configuration import chosen_features
 from metrics.doctor.base import LOCAL, Finding, Level
 from metrics.formats import text_of
 from metrics.querysets import settings_of
@@ -65,12 +66,12 @@ def is_there() -> bool:
 
 
 def features() -> dict[str, Any]:
-    """Return the settings that collectors follow, as far as they can be read."""
+    """Return the settings that collectors follow, as far as they can be read and are valid."""
     try:
         found = settings_of("features").get("features") if is_there() else None
     except DatabaseFault:
         found = None
-    return found if isinstance(found, dict) else {}
+    return chosen_features(found) or {}
 
 
 def _sqlite(name: str) -> Iterator[Finding]:

@@ -9,8 +9,9 @@ from metrics.doctor.base import Finding, Level
 def findings() -> Iterator[Finding]:
     """Look at everything, one by one."""
     yield from host.look()
-    yield from host.look_at_collectors(database.features())
-    yield from counters.look()
+    features = database.features()
+    yield from host.look_at_collectors(features)
+    yield from counters.look(features)
     has_database = False
     for found in database.look():
         yield found
@@ -19,4 +20,4 @@ def findings() -> Iterator[Finding]:
     yield host.look_at_disk_space()
     if has_database:
         yield from configuration.look()
-        yield configuration.look_at_newest_sample()
+        yield from configuration.look_at_newest_sample()

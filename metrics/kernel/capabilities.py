@@ -11,11 +11,14 @@ _BY_NUMBER = {21: "SYS_ADMIN", 38: "PERFMON"}
 _TIME_ERROR = 5  # sys/timex.h: the clock is not synchronised
 
 
-def capabilities() -> tuple[str, ...]:
-    """Those of this process that matter for counting, as far as they are in effect."""
+def capabilities(of: str = "CapEff") -> tuple[str, ...]:
+    """Those that matter for counting: in effect, or with "CapBnd" those that this process may get.
+
+    What a container or a unit of systemd is not given is not in the latter.
+    """
     for line in (read_once("/proc/self/status") or "").splitlines():
         name, _, value = line.partition(":")
-        if name == "CapEff":
+        if name == of:
             bits = int(value.strip(), 16)
             return tuple(n for bit, n in _BY_NUMBER.items() if bits >> bit & 1)
     return ()

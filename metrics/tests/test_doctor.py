@@ -1,5 +1,6 @@
 """`manage.py doctor`: what it says, and when it fails."""
 
+import errno
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from metrics.kernel.perf_table import EVENTS
 from metrics.models import Config
 from metrics.tests.builders import stored
 from metrics.tests.fake_host import make_host
+from metrics.tests.permissions import forbid, take_capabilities
 from metrics.watched import watched_host
 from perfwatch_site.tests.workplace import free_port
 
@@ -78,6 +80,40 @@ def test_json_says_the_same_of_each_event_and_collector():
     assert {"cpu", "memory", "processes", "sampling", "retention", "kernel"} <= names
     counted = {one["name"] for one in said["findings"] if one["section"] == "counters"}
     assert {event.name for event in EVENTS} <= counted or "events" in counted
+
+
+def choose(cpus, enabled=True):
+    value = {"perf_events_enabled": enabled, "perf_events_cpus": cpus}
+    Config.objects.filter(key="features").update(value=value)
+
+
+def test_counters_that_are_switched_off_are_a_note():
+    choose("all", enabled=False)
+    (one,) = found("counters", "events")
+    assert (one["level"], one["text"]) == ("note", "Switched off in the settings.")
+
+
+def test_counters_are_those_of_the_selected_cpus():
+    choose("4095")
+    (one,) = found("counters", "events")
+    assert (one["level"], one["text"]) == ("warning", "Of the selected CPUs 4095 are not online.")
+
+
+def test_a_selection_that_is_none_fails_by_name_and_costs_no_collector():
+    choose(5)
+    assert found("collectors", "perf_events")[0]["level"] == "ok"
+    (one,) = found("configuration", "features")
+    assert one["level"] == "failed"
+    assert "features.perf_events_cpus must be" in one["text"]
+
+
+def test_what_the_sampler_counts_is_told_beside_what_the_doctor_may():
+    stored(now(), perf_events__cpus="0-63")
+    assert found("samples", "counters")[0]["text"] == "the newest counts events on CPUs 0-63"
+    stored(now(), perf_events__reason="A seccomp filter forbids it.")
+    (one,) = found("samples", "counters")
+    assert one["level"] == "note"
+    assert one["text"] == "the newest counts no events: A seccomp filter forbids it."
 
 
 def test_samples_that_are_too_old_are_a_failure_with_a_remedy():
@@ -171,10 +207,11 @@ def test_settings_of_the_server_are_compared_with_those_that_the_docs_start_from
     assert found("database", "user")
 
 
-def doctor_of(tmp_path, **environment):
+def doctor_of(tmp_path, prepare=None, **environment):
     return subprocess.run(
         [sys.executable, "manage.py", "doctor"],
         cwd=ROOT,
+        preexec_fn=prepare,
         env=os.environ | {"PERFWATCH_DATA_DIR": str(tmp_path / "data"), **environment},
         capture_output=True,
         text=True,
@@ -198,6 +235,22 @@ def test_a_server_that_is_away_is_one_line(tmp_path):
     assert "FAILED  connection: " in done.stdout
     assert "secret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_below_a_seccomp_filter_the_reason_is_one_line(tmp_path, number):
+    database = f"sqlite:///{tmp_path}/none.sqlite3"
+    done = doctor_of(tmp_path, prepare=lambda: forbid(number), DATABASE_URL=database)
+    assert "WARNING events: A seccomp filter forbids perf_event_open" in done.stdout
+    assert "FAILED  perf_events" not in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to lose")
+def test_root_without_the_capabilities_is_told_that_they_are_out_of_reach(tmp_path):
+    database = f"sqlite:///{tmp_path}/none.sqlite3"
+    done = doctor_of(tmp_path, prepare=take_capabilities, DATABASE_URL=database)
+    assert "has neither PERFMON nor SYS_ADMIN, and may not be given them" in done.stdout
 
 
 class TestCompare:
