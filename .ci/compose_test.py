@@ -175,6 +175,34 @@ def builds_a_small_image(compose: Compose) -> None:
     expect(not found.stdout.strip(), "the image holds no build tools and no .env")
 
 
+def samples_whatever_it_is_forbidden(compose: Compose) -> None:
+    """Without compose: bare, without rights to its files, with few of them, and with the right."""
+    text = (ROOT / "docs/containers.md").read_text().replace("\\\n", " ")
+    giving, handing_on = re.search(
+        r"(--user root --cap-add PERFMON) perfwatch +(setpriv .+) python manage.py serve", text
+    ).groups()
+    given = shlex.split(giving.replace("PERFMON", compose.capability))
+    handed_on = shlex.split(handing_on.replace("PERFMON", compose.capability))
+    filtered = "A seccomp filter forbids perf_event_open"
+    other_user = ("--user", "12345", "--read-only", "--tmpfs", "/data:uid=12345,mode=700")
+    for name, options, before, why in (
+        ("as it is", (), (), filtered),
+        ("as another user, read-only", other_user, (), filtered),
+        ("with 64 file descriptors", (*given, "--ulimit", "nofile=64:64"), handed_on, None),
+        ("as docs/containers.md gives it the capability", given, handed_on, ""),
+    ):
+        sample = (*before, "python", "manage.py", "sample")
+        done = run("docker", "run", "--rm", "--network", "none", *options, "perfwatch", *sample)
+        data = json.loads(done.stdout)
+        statuses = {k: v for k, v in data["sampler"]["status"].items() if k != "pressure"}
+        events = data["perf_events"]
+        as_said = why is None or (events["reason"].startswith(why) if why else events["available"])
+        expect(
+            set(statuses.values()) == {"ok"} and as_said,
+            f"the image alone, {name}, samples; events: {events['cpus'] or events['reason']}",
+        )
+
+
 def logs_in(compose: Compose) -> None:
     password = compose.inside("web", "cat", "/data/initial-admin-password")
     _, page = compose.get("/login/")
@@ -304,10 +332,21 @@ def keeps_the_data(compose: Compose) -> None:
     wait(lambda: compose.get("/readyz")[0] == 200, 60, "samples arrive again")
 
 
+def logs_no_trace(compose: Compose) -> None:
+    lines = compose("logs", "--no-color").stdout.splitlines()
+    traces = [line for line in lines if "Traceback" in line]
+    expect(lines and not traces, f"the log of {len(lines)} lines holds no trace {traces or ''}")
+
+
 def answers_the_commands_of_operations(compose: Compose) -> None:
-    for command in ("cleanup --dry-run", "maintain vacuum", "showmigrations metrics"):
-        compose.inside("web", "python", "manage.py", *command.split())
-        say(f"docker compose exec web python manage.py {command}")
+    for service, command in (
+        ("web", "cleanup --dry-run"),
+        ("web", "maintain vacuum"),
+        ("web", "showmigrations metrics"),
+        ("sampler", "doctor"),
+    ):
+        compose.inside(service, "python", "manage.py", *command.split())
+        say(f"docker compose exec {service} python manage.py {command}")
 
 
 def main() -> None:
@@ -318,6 +357,7 @@ def main() -> None:
         compose = Compose(Path(folder))
         refuses_to_start_without_secrets(compose)
         builds_a_small_image(compose)
+        samples_whatever_it_is_forbidden(compose)
         try:
             took = compose.up()
             expect(took <= MOST_SECONDS, f"from start to the first page: {took:.1f} s")
@@ -333,6 +373,7 @@ def main() -> None:
             answers_the_commands_of_operations(compose)
             is_healthy(compose)
             keeps_the_data(compose)
+            logs_no_trace(compose)
         except SystemExit:
             print(compose("ps", "--all", check=False).stdout or compose("ps", check=False).stdout)
             print(compose("logs", "--tail", "30", check=False).stdout)
