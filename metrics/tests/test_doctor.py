@@ -313,6 +313,8 @@ class TestCompare:
 
     def test_what_differs_is_marked(self, perf):
         perf("123456789012;;context-switches;1;100.00;;")
+        if all(one.ours is None for one in perf_stat.compare(watched_host(), 0)):
+            pytest.skip("this user may not count the whole machine")
         status, text = run("--compare")
         assert status == 0
         assert "-100.0 %  differs" in text
