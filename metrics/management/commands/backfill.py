@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFault
 from django.utils import timezone
 
@@ -28,6 +28,7 @@ from metrics.importing.snapshots import SnapshotFile
 from metrics.importing.sysstat import SysstatFile
 from metrics.importing.writing import remove
 from metrics.lock import Held, only_one
+from metrics.management.base import PerfWatchCommand
 from metrics.moments import BadMoment, parse_moment
 from metrics.querysets import snapshots
 from perfwatch_site.databases import described, known, prepared
@@ -43,7 +44,7 @@ IMPORT = (
 )
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """One sub-command for each kind of data; progress goes to standard error."""
 
     help = (
@@ -52,7 +53,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the kinds; values are kept as text, or argparse would answer with status 2."""
+        """Add the kinds; values are kept as text: argparse would not say what is allowed."""
         parser.add_argument(
             "--remove",
             metavar="SOURCE",

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFault
 from django.db import OperationalError
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils import timezone
 from metrics import retention, sizes
 from metrics.archiving import Policy
 from metrics.lock import Held
+from metrics.management.base import PerfWatchCommand
 from metrics.models import ArchivePolicy
 from metrics.querysets import snapshots
 from metrics.rehearsal import Rehearsal, rehearsal
@@ -22,7 +23,7 @@ PROGRESS_SECONDS = 1.0
 MOST_TRIES = 50
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """Progress goes to standard error."""
 
     help = (
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         """Add the options."""
         parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
         parser.add_argument(
-            # Kept as text: argparse would answer a bad value with its usage and exit status 2.
+            # Kept as text: argparse would not say what is allowed.
             "--retention-days",
             metavar="N",
             help="keep N days this once, instead of the policy's",

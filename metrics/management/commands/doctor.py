@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from metrics import perf_stat
 from metrics.doctor.base import Finding, Level, is_healthy
 from metrics.doctor.everything import findings
+from metrics.management.base import PerfWatchCommand
 from metrics.watched import watched_host
 
 MARKS = {
@@ -23,7 +24,7 @@ MARKS = {
 }
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """One screen, or JSON."""
 
     help = (

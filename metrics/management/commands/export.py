@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFault
 from django.utils import timezone
 
 from metrics.export import FORMATS, MOST_VALUES, POINTS, ROWS, Wanted, exported, points_for, shown
 from metrics.history import UnknownField
+from metrics.management.base import PerfWatchCommand
 from metrics.moments import BadMoment, parse_moment
 from metrics.querysets import snapshots
 from metrics.rebuild import oldest
@@ -28,7 +29,7 @@ Write = Callable[[str], Any]
 _INTERRUPTED, _NOBODY_READS, _TERMINATED = 130, 141, 143
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """Progress goes to standard error."""
 
     help = (
@@ -40,7 +41,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the options; kept as text, or argparse would answer with usage and status 2."""
+        """Add the options; kept as text: argparse would not say what is allowed."""
         parser.add_argument("--from", dest="start", metavar="TIME", help="default: the oldest")
         parser.add_argument("--to", dest="end", metavar="TIME", default="now", help="default: now")
         parser.add_argument("--format", default=FORMATS[0], help="csv (default), json or jsonl")
@@ -149,7 +150,7 @@ def _points(text: str | None) -> int | None:
 
 
 @contextmanager
-def _printing(command: BaseCommand) -> Iterator[Write]:
+def _printing(command: PerfWatchCommand) -> Iterator[Write]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")
     yield lambda text: command.stdout.write(text, ending="")

@@ -3,16 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFault
 from django.utils import timezone
 
 from metrics import maintenance
 from metrics.lock import Held
+from metrics.management.base import PerfWatchCommand
 from metrics.management.commands.cleanup import ask, megabytes, reason_of
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """One job each."""
 
     help = (

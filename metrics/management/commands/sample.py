@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from metrics.kernel.recording import record
+from metrics.management.base import PerfWatchCommand
 from metrics.sampling import Sampler
 from metrics.watched import watched_host
 
@@ -21,7 +22,7 @@ _MOST_DIGITS = 9
 _INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     help = (
         "Print what PerfWatch sees on this host, one JSON document per line. "
         "Rates need two samples and are null in the first one: --count 2 shows them. "
@@ -33,7 +34,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        # Kept as text: argparse would answer a bad value with its usage and exit status 2.
+        # Kept as text: argparse would not say what is allowed.
         parser.add_argument("--count", default="1", metavar="N", help="samples to take (default 1)")
         parser.add_argument(
             "--interval",

@@ -4,15 +4,16 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from metrics import lock
+from metrics.management.base import PerfWatchCommand
 from metrics.spool import InUse
 
 PREPARE_SECONDS = 5.0
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """Runs the Celery worker that samples, and beat in it where there is no Redis."""
 
     help = (

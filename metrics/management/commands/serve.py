@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFault
 from django.db import connections
 
 from accounts.first_admin import FirstAdmin, ensure_first_admin
+from metrics.management.base import PerfWatchCommand
 from metrics.pid_file import AlreadyRunningError, running, take
 from metrics.supervisor import STOP_SIGNALS, Plan
 
@@ -29,7 +30,7 @@ PROCESSES = ("web", "sampler", "beat", "worker")
 logger = logging.getLogger("perfwatch.serve")
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """Serve the pages and take samples until Ctrl-C."""
 
     help = (

@@ -8,11 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFault
 
 from metrics.lock import Held, lock_file, lock_path
+from metrics.management.base import PerfWatchCommand
 from metrics.transfer import Progress, Refused, Table, check, copy, finish, verify
 from perfwatch_site.databases import described, known, prepared
 
@@ -20,7 +21,7 @@ PROGRESS_SECONDS = 1.0
 TARGET = "transfer_target"
 
 
-class Command(BaseCommand):
+class Command(PerfWatchCommand):
     """Progress goes to standard error."""
 
     help = (
