@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 
 from accounts.forms import LoginForm, PasswordForm, TokenForm
 from accounts.models import Token, User
+from perfwatch_site.parameters import refuse_others
 
 
 class LoginView(auth_views.LoginView):
@@ -32,6 +33,11 @@ class AccountView(SuccessMessageMixin, auth_views.PasswordChangeView):  # type: 
     form_class = PasswordForm
     success_url = reverse_lazy("account")
     success_message = "Your password is changed. Other browsers are logged out."
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show it."""
+        refuse_others(request.GET)
+        return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: PasswordForm) -> HttpResponse:  # type: ignore[override]
         """Change it, and note that in the log of changes by people."""

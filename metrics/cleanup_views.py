@@ -17,6 +17,7 @@ from metrics.formats import duration, megabytes
 from metrics.models import ArchivePolicy
 from metrics.rehearsal import rehearsal
 from metrics.retention import Phase, policy_of
+from perfwatch_site.parameters import refuse_others
 
 SECONDS_WITHOUT_SCRIPTS = 2.0
 PHASES = {
@@ -35,6 +36,7 @@ def cleanup_page(request: HttpRequest) -> HttpResponse:
     if not may_change(request):
         raise PermissionDenied("Only administrators may clean up.")
     if request.method != "POST":
+        refuse_others(request.GET)
         return render(request, "cleanup.html", _question())
     now, htmx = timezone.now(), getattr(request, "htmx", None)
     try:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from metrics.buckets import series_of
 from metrics.charts import CHARTS, DEVICES
 from metrics.moments import BadMoment, parse_moment
+from perfwatch_site.parameters import refuse_others
 
 BIGGEST_ID = 2**63 - 1
 LONGEST_NAME = 4_200
@@ -109,13 +110,8 @@ class RangeForm(forms.Form):
         self.fields["to"] = MomentField(self.now, "now")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what is unknown, what is given twice, and a range that ends before it begins."""
+        """Refuse a range that ends before it begins."""
         cleaned = super().clean() or self.cleaned_data
-        for name, values in self._given():
-            if name not in self.fields:
-                self.add_error(None, f"There is no parameter {name[:40]!r}.")
-            elif len(values) > 1 and not isinstance(self.fields[name], NamesField):
-                self.add_error(name, "It is given more than once.")
         start, end = cleaned.get("from"), cleaned.get("to")
         if start and end:
             if start >= end:
@@ -125,9 +121,6 @@ class RangeForm(forms.Form):
             elif (end - start).days > self.LONGEST_DAYS:
                 self.add_error("from", "The range must not be longer than 100 years.")
         return cleaned
-
-    def _given(self) -> list[tuple[str, list[Any]]]:
-        return list(self.data.lists()) if isinstance(self.data, QueryDict) else []
 
 
 SHIFTS = {"yesterday": 86_400, "week": 7 * 86_400}
@@ -250,8 +243,13 @@ class ComparisonForm(SeriesForm, CompareForm):
 
 
 def validated(form: type[forms.Form], query: QueryDict, **options: Any) -> dict[str, Any]:
-    """Return the cleaned parameters; raise BadRequest with a sentence that names the wrong one."""
+    """Return the cleaned parameters; raise BadRequest with a sentence that names the wrong one.
+
+    Wrong is also one that the form does not have.
+    """
     bound = form(query, **options)
+    names = [name for name, field in bound.fields.items() if isinstance(field, NamesField)]
+    refuse_others(query, bound.fields, names)
     if bound.is_valid():
         return bound.cleaned_data
     name, errors = next(iter(bound.errors.items()))

@@ -23,6 +23,7 @@ from metrics.importing.origins import sources
 from metrics.importing.running import warnings
 from metrics.importing.stepwise import Overtaken
 from metrics.importing.uploads import MOST_BYTES, MOST_FILES, Bounded, kept
+from perfwatch_site.parameters import refuse_others
 
 SECONDS_WITHOUT_SCRIPTS = 2.0
 LONGEST_SOURCE = 200
@@ -44,6 +45,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
     """Show the form, or how far the import or removal is; a POST uploads files."""
     _only_administrators(request)
     if request.method != "POST":
+        refuse_others(request.GET, ["list"])
         return _page(request, current())
     handler = Bounded(request)
     request.upload_handlers = [handler]
@@ -71,6 +73,7 @@ def import_step(request: HttpRequest) -> HttpResponse:
 def import_sources(request: HttpRequest) -> HttpResponse:
     """Count what was imported: a second or more where that is much."""
     _only_administrators(request)
+    refuse_others(request.GET)
     return render(request, "_import_sources.html", {"sources": sources()})
 
 

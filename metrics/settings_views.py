@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from django.contrib import messages
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,6 +18,7 @@ from metrics.forecast import forecast
 from metrics.importing.job import current
 from metrics.settings_form import NAMES
 from metrics.settings_page import facts
+from perfwatch_site.parameters import refuse_others
 from perfwatch_site.typed import keeps_typed
 
 KNOWN = {*NAMES, *(SEEN + name for name in NAMES), SEEN_LOG}
@@ -40,7 +41,8 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         if not is_allowed:
             raise PermissionDenied("Only administrators may change settings.")
         return _post(request, request.POST.dict())
-    return _page(request, asked(request.GET) if is_allowed else {})
+    refuse_others(request.GET, KNOWN)
+    return _page(request, request.GET.dict() if is_allowed else {})
 
 
 def _post(request: HttpRequest, typed: dict[str, str]) -> HttpResponse:
@@ -91,14 +93,6 @@ def saved(typed: Mapping[str, str], person: int) -> Outcome:
     if made.overtaken:
         return Outcome(fault="Nothing is saved yet: somebody was quicker.")
     return Outcome(saved=made.changes)
-
-
-def asked(query: Mapping[str, str]) -> dict[str, str]:
-    """Return what the query says was typed; raise BadRequest for what is no field."""
-    for name in query:
-        if name not in KNOWN:
-            raise BadRequest(f"There is no parameter {name[:40]!r}.")
-    return {name: query[name] for name in query}
 
 
 def said(changes: list[Change]) -> str:

@@ -25,6 +25,7 @@ from metrics.forms import (
     validated,
 )
 from metrics.querysets import settings_of, snapshots
+from perfwatch_site.parameters import refuse_others
 
 DEFAULT_RANGE = "15m"
 ANSWER_SECONDS = 2
@@ -117,6 +118,7 @@ def history_verdict(request: HttpRequest) -> HttpResponse:
 @require_safe
 def counters(request: HttpRequest) -> HttpResponse:
     """Show what the counters and the verdicts mean."""
+    refuse_others(request.GET)
     return render(request, "counters.html", {"guide": guide.counters()})
 
 
