@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 from metrics.collectors import FIELDS, field_of, getter
 from metrics.collectors.base import Json
 from metrics.collectors.fields import Field, Kind
+from metrics.documents import number
+
+LONGEST_INTERVAL = 31 * 86_400
+"""Seconds that one document can stand for: what says more says nothing."""
 
 MEANS = (Kind.GAUGE, Kind.RATE)
 QUOTIENTS = (Kind.RATIO, Kind.DELTA)
@@ -152,17 +156,18 @@ def sample_of(document: Mapping[str, Json]) -> Sample:
     """Return what is known of a document; 0 seconds where it does not say its interval."""
     sampler = document.get("sampler")
     interval = sampler.get("interval_seconds") if isinstance(sampler, Mapping) else None
-    seconds = max(number(interval) or 0, 0)
+    seconds = _bounded(interval)
     folded = document.get("downsampled")
     if not isinstance(folded, Mapping):
         return Sample(1, seconds, seconds, None)
-    count = int(number(folded.get("samples")) or 1)
-    return Sample(max(count, 1), seconds, number(folded.get("bucket_seconds")) or seconds, folded)
+    count = int(_bounded(folded.get("samples")))
+    span = _bounded(folded.get("bucket_seconds"))
+    return Sample(max(count, 1), seconds, span or seconds, folded)
 
 
-def number(value: Json) -> float | None:
-    """Return a number, None for all else; true and false are none."""
-    return value if type(value) is float or type(value) is int else None
+def _bounded(value: Json) -> float:
+    found = number(value)
+    return found if found is not None and 0 < found <= LONGEST_INTERVAL else 0
 
 
 @dataclass

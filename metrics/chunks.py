@@ -30,7 +30,16 @@ Chunk = dict[str, Any]
 
 def header_of(chunk: Mapping[str, Json]) -> Header:
     """Return what a chunk says of all its series."""
-    return Header(*(column_of(chunk[name]) for name in ("n", "seconds", "interval")))
+    return opened_header(chunk["n"], chunk["seconds"], chunk["interval"])
+
+
+def opened_header(n: Json, seconds: Json, interval: Json) -> Header:
+    """Return the header from its columns: all as long as that of the samples.
+
+    Samples at the end that do not say their interval cover no seconds, which are left out.
+    """
+    count = column_of(n)
+    return Header(count, *(_padded(column_of(one), len(count), 0) for one in (seconds, interval)))
 
 
 def columns_of(stored: Mapping[str, Json]) -> Columns:

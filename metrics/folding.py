@@ -22,7 +22,6 @@ from metrics.buckets import (
     Series,
     all_series,
     mirrored,
-    number,
     sample_of,
     series_of,
     sums_of_ratio,
@@ -30,9 +29,13 @@ from metrics.buckets import (
 from metrics.collectors import FIELDS
 from metrics.collectors.base import Json
 from metrics.collectors.fields import Kind
+from metrics.documents import inner, number
 from metrics.tiers import moment
 
 DIGITS = 10
+MOST_CPUS = 8_192
+"""More than that no kernel can have (CONFIG_NR_CPUS): what has a longer number is left out."""
+
 MIRRORS = ("n", "min", "max", "num", "den")
 
 
@@ -86,9 +89,9 @@ class Fold:
         self._samples += sample.samples
         self._covered += sample.samples * sample.interval
         self._seconds = max(self._seconds, math.ceil(sample.span))
-        self._base = document
-        sampler = document.get("sampler")
-        self._sources.add(sampler.get("source") if isinstance(sampler, dict) else None)
+        self._base = document or self._base
+        source = inner(document, "sampler").get("source")
+        self._sources.add(source if isinstance(source, str) else None)
         self._look_at(document.get("processes"))
         simple = sample.folded is None
         totals = self._totals
@@ -218,6 +221,8 @@ def _put(target: Json, path: tuple[str, ...], value: Json, *, only_over: bool = 
                 return
             inner = target[name] = [] if is_list else {}
         target = inner
+    if isinstance(target, list) and len(last) > len(str(MOST_CPUS)):
+        return
     if isinstance(target, list):
         index = int(last)
         target += [None] * (index + 1 - len(target))
@@ -240,5 +245,5 @@ def _text(at: datetime) -> str:
 
 def bucket_seconds(document: Any) -> int:
     """Return how long a folded document stands for; 0 where it is a single sample."""
-    folded = document.get("downsampled") if isinstance(document, Mapping) else None
-    return int(number(folded.get("bucket_seconds")) or 0) if isinstance(folded, Mapping) else 0
+    sample = sample_of(document)
+    return 0 if sample.folded is None else int(sample.span)

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from metrics import rollup_state, spans
-from metrics.buckets import Buckets, Header, Series, Sums, chosen, series_of, slots_of
-from metrics.chunks import column_of, columns_of
+from metrics.buckets import Buckets, Series, Sums, chosen, series_of, slots_of
+from metrics.chunks import columns_of, opened_header
 from metrics.collectors import devices, field_of
 from metrics.collectors.fields import Field, Kind, Unit
 from metrics.folding import bucket_seconds
@@ -219,7 +219,7 @@ def _filled(asked: list[Series], grid: Span, step: int, source: _Source) -> Buck
         buckets.sums(one)
     counted: set[tuple[int, int]] = set()
     for tier, span, columns in source.chunks:
-        header = Header(*map(column_of, columns.header))
+        header = opened_header(*columns.header)
         slots = slots_of(columns.start, tier.seconds, header, buckets, span)
         # All collectors' chunks say the same of their samples.
         if (tier.seconds, columns.start) not in counted:

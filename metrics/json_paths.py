@@ -1,6 +1,5 @@
 """SQL that takes values out of a JSON column, reading each document once."""
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from metrics.collectors.base import Json
+from metrics.documents import opened
 
 Path = tuple[str, ...]
 
@@ -37,7 +37,7 @@ class Extraction(NamedTuple):
         """Return the value of each path that was asked for, None where there is none."""
         found: list[Json] = []
         for text in columns:
-            found += json.loads(text)[self.ahead :]
+            found += opened(text)[self.ahead :]
         if self.paths == self.asked:
             return found
         known = dict(zip(self.paths, found, strict=True))
@@ -60,7 +60,9 @@ def _postgresql(column: str, asked: list[Path]) -> Extraction:
         parts.append(", ".join(f'doc."{path[0]}" #> %s::text[]' for path in some))
         parameters += [list(path[1:]) for path in some]
     select = ", ".join(f"jsonb_build_array({part})" for part in parts)
-    lateral = f"CROSS JOIN LATERAL jsonb_to_record({column}) AS doc({record})"
+    # Nothing else than an object is a record; asking jsonb_typeof would decompress it once more.
+    document = f"""jsonb_path_query_first({column}, 'strict $ ? (@.type() == "object")')"""
+    lateral = f"CROSS JOIN LATERAL jsonb_to_record({document}) AS doc({record})"
     return Extraction(select, lateral, parameters, asked, asked)
 
 

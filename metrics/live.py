@@ -11,6 +11,7 @@ from metrics import formats
 from metrics.charts import CHARTS, GROUPS, Chart
 from metrics.collectors import devices, lookup
 from metrics.columns import CompactEncoder
+from metrics.documents import inner, number
 from metrics.drawing import (
     Choice,
     absences,
@@ -152,7 +153,7 @@ def _fragment(newest: Rows, now: datetime, view: View) -> dict[str, Any]:
         "age": formats.duration(fresh.age),
         "host": {
             "name": lookup(data, "host.name"),
-            "uptime": formats.duration(lookup(data, "host.uptime_seconds")),
+            "uptime": formats.duration(number(lookup(data, "host.uptime_seconds"))),
             "cpus": lookup(data, "cpu.core_count"),
         },
     }
@@ -205,7 +206,7 @@ def _drawn(
 def _times(newest: Rows, view: View, now: datetime) -> dict[str, Any]:
     """Return what the page's clock needs, in ms, and which collectors have nothing, and why."""
     low, high = POLL_SECONDS
-    status = newest.rows[0].data.get("sampler", {}).get("status", {}) if newest.rows else {}
+    status = inner(newest.rows[0].data, "sampler", "status") if newest.rows else {}
     return {
         "now": milliseconds(now),
         "ahead": round(AHEAD.total_seconds() * 1000),

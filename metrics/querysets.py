@@ -9,6 +9,8 @@ from django.db import connection, models
 from django.db.models.functions import Cast, Concat
 
 from metrics.configuration import sampling_interval
+from metrics.documents import documents, inner, number, opened
+from metrics.folding import bucket_seconds
 from metrics.json_paths import Path, extraction
 from metrics.models import AGGREGATED, Config, MetricsSnapshot, Rollup
 
@@ -45,7 +47,7 @@ class Look(NamedTuple):
     def cpu_percent(self) -> float:
         """The share of all CPUs' time that went to the busiest processes."""
         ranks = self.processes.get("top_cpu", {}).values()
-        return sum(rank.get("cpu_percent") or 0.0 for rank in ranks)
+        return sum(number(rank.get("cpu_percent")) or 0.0 for rank in ranks)
 
 
 class Rows(NamedTuple):
@@ -67,6 +69,10 @@ class Place(NamedTuple):
 
 WHOLE = {"sqlite": 30, "postgresql": 100}
 """From so many values on, whole documents cost less than looking each value up in them."""
+
+
+MOST_LOOKS = 5_000
+"""Rows in which is looked for processes: more than an hour has."""
 
 
 class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
@@ -115,14 +121,14 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
         Opened they take ten times their room, so they are in memory a few at a time.
         """
-        values = self.order_by("timestamp", "id").values_list("timestamp", "metric_data")
-        for timestamp, data in values.iterator(chunk_size=20):
-            yield timestamp.timestamp(), data
+        values = self._texts().order_by("timestamp", "id").values_list("timestamp", "text")
+        for timestamp, text in values.iterator(chunk_size=20):
+            yield timestamp.timestamp(), documents([text])[0]
 
     def latest_documents(self, limit: int) -> list[dict[str, Any]]:
         """Return the youngest `limit` documents, youngest first."""
-        rows = self.order_by("-timestamp", "-id").values_list("metric_data", flat=True)
-        return list(rows[:limit])
+        rows = self._texts().order_by("-timestamp", "-id").values_list("text", flat=True)
+        return documents(list(rows[:limit]))
 
     def first_moment(self) -> datetime | None:
         """Return when the oldest was sampled."""
@@ -157,9 +163,10 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         Oldest first: the second of the epoch and a document of these values.
         """
         if len(paths) >= WHOLE[connection.vendor]:
-            youngest = self.between(start, end).order_by("-timestamp", "-id")[:limit]
-            values = list(youngest.values_list("timestamp", "metric_data"))[::-1]
-            return [(at.timestamp(), data if isinstance(data, dict) else {}) for at, data in values]
+            youngest = self.between(start, end)._texts().order_by("-timestamp", "-id")[:limit]
+            values = list(youngest.values_list("timestamp", "text"))[::-1]
+            # One by one: texts and documents of all together would be in memory twice.
+            return [(at.timestamp(), documents([text])[0]) for at, text in values]
         wanted = extraction("metric_data", paths)
         # Documents are opened only once it is decided which rows they are of.
         epoch = _EPOCH[connection.vendor]("timestamp")
@@ -216,9 +223,9 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
     def looks(self, start: datetime, end: datetime) -> list[Look]:
         """Return the looks at processes in a stretch, oldest first."""
-        rows = self.between(start, end).order_by("timestamp")
-        values = rows.values_list("timestamp", "metric_data__processes")
-        return [Look(at, processes) for at, processes in values if any((processes or {}).values())]
+        found = self.readings([("processes",)], start, end, MOST_LOOKS)
+        looks = [Look(datetime.fromtimestamp(at, UTC), _ranks(data)) for at, data in found]
+        return [look for look in looks if any(look.processes.values())]
 
     def booted_within(self, start: datetime, end: datetime) -> datetime | None:
         """Return when the host started for the last time before `end`, if that was in a stretch.
@@ -226,13 +233,18 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         That is seen by the uptime of the last sample, or of the next one where there is none. What
         happened since the last sample before the stretch belongs to it.
         """
-        rows = self.values_list("timestamp", "metric_data__host__uptime_seconds")
+        rows = self._texts().values_list("timestamp", "text")
         last = rows.filter(timestamp__gte=start, timestamp__lt=end).order_by("-timestamp").first()
         found = last or rows.filter(timestamp__gte=end).order_by("timestamp").first()
-        if found is None or not isinstance(found[1], (int, float)):
+        host = inner(documents([found[1]])[0], "host") if found else {}
+        uptime = number(host.get("uptime_seconds"))
+        if found is None or uptime is None:
             return None
         before = rows.filter(timestamp__lt=start).order_by("-timestamp").first()
-        booted = found[0] - timedelta(seconds=found[1])
+        try:
+            booted = found[0] - timedelta(seconds=uptime)
+        except OverflowError:  # no uptime is that long
+            return None
         return booted if (before[0] if before else start) <= booted < end else None
 
     def unfolded(
@@ -261,12 +273,12 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
     def portion(
         self, after: tuple[datetime, int], end: datetime, limit: int
-    ) -> list[tuple[int, datetime, Any]]:
+    ) -> list[tuple[int, datetime, dict[str, Any]]]:
         """Return id, time and document of the oldest rows behind a time and id, before `end`."""
         time, id = after
-        rows = self.between(time, end).exclude(timestamp=time, id__lte=id)
-        values = rows.order_by("timestamp", "id").values_list("id", "timestamp", "metric_data")
-        return list(values[:limit])
+        rows = self.between(time, end)._texts().exclude(timestamp=time, id__lte=id)
+        values = rows.order_by("timestamp", "id").values_list("id", "timestamp", "text")
+        return [(id, at, documents([text])[0]) for id, at, text in values[:limit]]
 
     def replace(self, ids: Sequence[int], timestamp: datetime, document: dict[str, Any]) -> bool:
         """Put one document in the place of these rows; False where one of them is gone.
@@ -305,7 +317,7 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
             (
                 at,
                 sampler if isinstance(sampler, dict) else {},
-                int(folded.get("bucket_seconds") or 0) if isinstance(folded, dict) else 0,
+                bucket_seconds({"downsampled": folded}),
             )
             for at, sampler, folded in values
         ]
@@ -377,16 +389,15 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
 
     def _read(self, limit: int) -> Rows:
         sampling = models.Subquery(Config.objects.filter(key="sampling").values("value"))
-        values = self.annotate(
-            sampling=Cast(sampling, models.TextField()),
-            text=Cast("metric_data", models.TextField()),
-        ).values_list("id", "timestamp", "text", "sampling")
-        found = list(values[:limit])
-        interval = sampling_interval(json.loads(found[0][3])) if found and found[0][3] else None
-        # Opened all at once they share their names: that takes two thirds of the memory.
-        documents = json.loads(f"[{','.join(text for _, _, text, _ in found)}]")
-        rows = zip(found, documents, strict=True)
+        values = self._texts().annotate(sampling=Cast(sampling, models.TextField()))
+        found = list(values.values_list("id", "timestamp", "text", "sampling")[:limit])
+        interval = sampling_interval(opened(found[0][3])) if found and found[0][3] else None
+        rows = zip(found, documents([text for _, _, text, _ in found]), strict=True)
         return Rows([Row(id, timestamp, data) for (id, timestamp, *_), data in rows], interval)
+
+    def _texts(self) -> Any:
+        """Add each document as JSON text, to be opened by `documents`."""
+        return self.annotate(text=Cast("metric_data", models.TextField()))
 
 
 def snapshots() -> SnapshotQuerySet:
@@ -523,6 +534,13 @@ def _moment(value: Any) -> datetime:
     """Return a time as SQLite's text or PostgreSQL's value has it."""
     found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _ranks(document: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    return {
+        key: {rank: inner(table, rank) for rank in inner(table)}
+        for key, table in inner(document, "processes").items()
+    }
 
 
 def _sparse(paths: Sequence[Path], values: Sequence[Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from metrics import maintenance, sizes
 from metrics.changes import Stored
 from metrics.collectors.fields import Unit
+from metrics.documents import inner, number
 from metrics.forecast import policy_of
 from metrics.formats import NOT_AVAILABLE, duration, megabytes, text_of
 from metrics.kept import Kept, kept
@@ -89,13 +90,12 @@ def facts(now_set: Stored, now: datetime) -> dict[str, Any]:
 
 def collectors(data: Mapping[str, Any]) -> list[CollectorLine]:
     """Return how the collectors of a sample did, those that failed first."""
-    sampler = data.get("sampler") or {}
-    milliseconds = sampler.get("collect_ms") or {}
+    milliseconds = inner(data, "sampler", "collect_ms")
     lines = []
-    for name, status in (sampler.get("status") or {}).items():
+    for name, status in inner(data, "sampler", "status").items():
         state, _, reason = str(status).partition(": ")
         # Part of what it counts may be missing while all is well.
-        reason = reason or (data.get(name) or {}).get("reason") or ""
+        reason = reason or inner(data, name).get("reason") or ""
         cost = str(text_of(milliseconds.get(name), Unit.MILLISECONDS))
         lines.append(CollectorLine(name.replace("_", " "), state, reason, cost))
     order = ("failed", "no data", "ok")
@@ -107,9 +107,9 @@ def costs(interval: int, growth: int, disk: int, newest: datetime) -> list[Line]
     paths = [("sampler", name) for name in ("collect_ms", "lateness_ms", "missed_ticks", "dropped")]
     start = newest - timedelta(seconds=LOOKED_AT * interval)
     rows = snapshots().readings(paths, start, newest + timedelta(minutes=1), LOOKED_AT)
-    samples = [document.get("sampler", {}) for _, document in rows]
-    parts = [one["collect_ms"] for one in samples if one.get("collect_ms")]
-    took = [sum(filter(None, part.values())) for part in parts]
+    samples = [inner(document, "sampler") for _, document in rows]
+    parts = [part for one in samples if (part := inner(one, "collect_ms"))]
+    took = [sum(number(value) or 0 for value in part.values()) for part in parts]
     lines = []
     if took:
         mean = sum(took) / len(took)
@@ -121,12 +121,13 @@ def costs(interval: int, growth: int, disk: int, newest: datetime) -> list[Line]
                 f"mean of the last {len(took)}; {text_of(max(took), Unit.MILLISECONDS)} at most",
             )
         )
-    late = [abs(one["lateness_ms"]) for one in samples if one.get("lateness_ms") is not None]
+    found = [number(one.get("lateness_ms")) for one in samples]
+    late = [abs(one) for one in found if one is not None]
     if late:
         lines.append(Line("Late by", str(text_of(sum(late) / len(late), Unit.MILLISECONDS))))
-    missed = sum(one.get("missed_ticks") or 0 for one in samples)
+    missed = sum(number(one.get("missed_ticks")) or 0 for one in samples)
     lines.append(Line("Left out", f"{missed} of {len(samples) + missed} samples"))
-    lost = samples[-1].get("dropped") if samples else None
+    lost = number(samples[-1].get("dropped")) if samples else None
     if lost:
         lines.append(Line("Lost", f"{lost} samples since the sampler started"))
     lines.append(Line("On disk", megabytes(disk), f"a day adds about {megabytes(growth)}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from metrics.collectors import devices, lookup
 from metrics.collectors.fields import Field, Level, judge
+from metrics.documents import number
 from metrics.formats import Text, text_of
 from metrics.series import as_drawn, declared, unit_of
 
@@ -153,7 +154,7 @@ def level_of(field: Field, value: Any, data: Mapping[str, Any]) -> Level:
     if not _is_number(value):
         return Level.UNKNOWN
     if field.levels and field.levels.per:
-        whole = lookup(data, field.levels.per)
+        whole = number(lookup(data, field.levels.per))
         return judge(field.levels, value / whole) if whole else Level.UNKNOWN
     return judge(field.levels, value)
 

@@ -11,7 +11,6 @@ from metrics.collectors.base import Document
 RATIO, LEAST_BYTES = 300, 256 << 20
 MOST_RECORD = 16 << 20
 MOST_DEPTH = 12
-LONGEST_INTERVAL = 31 * 86_400
 LONGEST_NAME = 60
 
 PARTS = tuple(collector.name for collector in COLLECTORS)

@@ -3,10 +3,11 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+from metrics.buckets import LONGEST_INTERVAL
 from metrics.collectors import field_of
 from metrics.collectors.base import Json
 from metrics.collectors.fields import Kind
-from metrics.importing.base import LONGEST_INTERVAL, MOST_DEPTH
+from metrics.importing.base import MOST_DEPTH
 from metrics.moments import EARLIEST
 
 AHEAD = timedelta(days=1)

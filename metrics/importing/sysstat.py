@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from metrics.buckets import LONGEST_INTERVAL
 from metrics.collectors.base import Document, Json
 from metrics.importing import sysstat_table as table
 from metrics.importing.base import (
-    LONGEST_INTERVAL,
     PARTS,
     BadInput,
     Input,
