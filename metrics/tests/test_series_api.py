@@ -178,6 +178,14 @@ def test_a_range_of_the_past_is_not_sent_twice(viewer_client):
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_head_has_the_tag_of_get_and_is_not_sent_twice_either(viewer_client):
+    asked = {"field": USAGE, "from": "2026-03-01", "to": "2026-03-02"}
+    tag = viewer_client.get(ADDRESS, asked)["ETag"]
+    assert viewer_client.head(ADDRESS, asked)["ETag"] == tag
+    again = viewer_client.head(ADDRESS, asked, headers={"If-None-Match": tag})
+    assert (again.status_code, again["ETag"]) == (304, tag)
+
+
 def test_it_is_compressed(viewer_client):
     response = viewer_client.get(ADDRESS, {"field": USAGE}, headers={"Accept-Encoding": "gzip"})
     assert response["Content-Encoding"] == "gzip"
