@@ -141,7 +141,7 @@ def system(found: Any, now: datetime) -> list[Line]:
     shown = dict(found)
     if "memory_bytes" in shown:
         shown["memory_bytes"] = text_of(shown["memory_bytes"], Unit.BYTES)
-    if "container" in shown:
+    if shown.get("container") is not None:
         shown["container"] = "in a container" if shown["container"] else "on the host"
     booted = _moment(shown.get("boot_time"))
     if booted:

@@ -6,11 +6,10 @@ from typing import Any
 
 import psutil
 
+from metrics.kernel.container import is_container
 from metrics.kernel.files import read_once
 from metrics.kernel.host import Host, identity
 from perfwatch_site import __version__
-
-MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 
 
 def system_info(host: Host) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def system_info(host: Host) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "boot_time": boot.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "perf_event_paranoid": int(paranoid) if paranoid else None,
-        "container": any(read_once(mark) is not None for mark in MARKS_OF_CONTAINERS),
+        "container": is_container(),
         "perfwatch_version": __version__,
     }
 

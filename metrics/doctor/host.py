@@ -20,6 +20,7 @@ from metrics.watched import watched_host
 LOOK_SECONDS = 1.0
 """Between the two samples that are taken to see what collectors say and cost."""
 
+PLACES = {True: "in a container", False: "not in a container", None: "perhaps in a container"}
 LEAST_FREE = {"warning": 2_000_000_000, "failed": 200_000_000}
 
 
@@ -31,7 +32,7 @@ def look() -> Iterator[Finding]:
         text = f"{settings.PERFWATCH_PROCFS} cannot be read: {fault}"
         yield Finding("host", "kernel", Level.FAILED, text, "Look at PERFWATCH_PROCFS.")
         return
-    place = "in a container" if info["container"] else "not in a container"
+    place = PLACES[info["container"]]
     yield Finding(
         "host",
         "kernel",
