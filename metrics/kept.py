@@ -12,6 +12,9 @@ from metrics.rehearsal import folded_bytes
 from metrics.retention import SCANNED
 from metrics.tiers import DAY, FINEST, TIERS, Tier, moment
 
+LOOKED_AT = 10
+"""So many documents are opened at each end: to open all would take minutes."""
+
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -19,6 +22,8 @@ class Kept(NamedTuple):
     """One resolution: a row every so many `seconds`, None where they differ.
 
     `bytes` and `bytes_per_day` are estimates, indexes included; `rows` where it is not `is_exact`.
+    Of those that lie at whole minutes `folded` is the share of downsampled ones, as far as the
+    oldest and the youngest of them tell: samples of others may lie there, too.
     """
 
     seconds: int | None
@@ -29,10 +34,11 @@ class Kept(NamedTuple):
     newest: datetime | None
     bytes_per_day: int
     is_exact: bool = True
+    folded: float = 0.0
 
 
 def kept(policy: Policy, interval: int, now: datetime) -> list[Kept]:
-    """Return samples, downsampled snapshots and roll-ups, as far as there are any."""
+    """Return samples, what lies at whole minutes before them, and roll-ups, as far as there are."""
     everything = snapshots()
     border = _first_sample(now)
     old, young = everything.filter(timestamp__lt=border), everything.filter(timestamp__gte=border)
@@ -51,6 +57,7 @@ def kept(policy: Policy, interval: int, now: datetime) -> list[Kept]:
             *(None, False, counts[1].rows, int(counts[1].rows * oldest)),
             *(old.first_moment(), old.last_moment(), int(folds_a_day * folded)),
             counts[1].is_exact,
+            _share_of_folded(old.edges(LOOKED_AT)),
         ),
         *_rolled_up(everything.first_moment(), now),
     ]
@@ -62,6 +69,11 @@ def _first_sample(now: datetime) -> datetime:
     start, end = EARLIEST, now + timedelta(days=1)
     first, last = snapshots().unfolded(start, end, FINEST.seconds, 5 * SCANNED)
     return first or last or end
+
+
+def _share_of_folded(ids: list[int]) -> float:
+    samples = set(snapshots().of_samples(ids))
+    return sum(id not in samples for id in ids) / max(1, len(ids))
 
 
 def _rolled_up(first: datetime | None, now: datetime) -> list[Kept]:

@@ -147,6 +147,12 @@ class SnapshotQuerySet(models.QuerySet[MetricsSnapshot]):
         rows = self._by_id().filter(id__gt=id).order_by("id")
         return list(rows.values_list("id", "timestamp")[:limit])
 
+    def edges(self, limit: int) -> list[int]:
+        """Return the ids of the oldest and the youngest `limit` rows."""
+        ids = self.values_list("id", flat=True)
+        ends = ids.order_by("timestamp")[:limit], ids.order_by("-timestamp")[:limit]
+        return [id for end in ends for id in end]
+
     def of_samples(self, ids: Iterable[int]) -> list[int]:
         """Return those of the ids whose documents are single samples, not downsampled ones."""
         chosen = list(ids)

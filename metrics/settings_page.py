@@ -178,7 +178,9 @@ def _stock(one: Kept) -> Stock:
     if one.is_rollup:
         name = f"Roll-ups of {duration(one.seconds)}"
     elif one.seconds is None:
-        name = "Downsampled"
+        name = {1.0: "Downsampled", 0.0: "Samples at whole minutes"}.get(
+            one.folded, "Downsampled, and samples at whole minutes"
+        )
     else:
         name = f"Samples, every {duration(one.seconds)}"
     rows = f"{one.rows:,}" if one.is_exact else f"about {one.rows:,}"

@@ -49,6 +49,26 @@ def test_samples_alone(ten_days):
     assert samples.bytes == pytest.approx(samples.bytes_per_day * 10, rel=0.01)
 
 
+def test_what_lies_at_whole_minutes_is_downsampled_or_not(ten_days):
+    def bring(days):
+        MetricsSnapshot.objects.bulk_create(
+            MetricsSnapshot(
+                id=-minute - 1000 * days,
+                timestamp=NOW - timedelta(days=days, minutes=minute),
+                metric_type="aggregated",
+                metric_data=document(interval=60, sampler__source="demo"),
+            )
+            for minute in range(1, 31)
+        )
+
+    bring(12)
+    assert [(one.rows, one.folded) for one in kept(POLICY, 7_200, NOW)] == [(120, 0), (30, 0)]
+    forget()
+    assert kept(POLICY, 7_200, NOW)[1].folded == 1
+    bring(13)
+    assert 0 < kept(POLICY, 7_200, NOW)[1].folded < 1
+
+
 def test_downsampled_ones_and_roll_ups_stand_apart(ten_days):
     forget()
     samples, folded, *rolled_up = kept(POLICY, 7_200, NOW)

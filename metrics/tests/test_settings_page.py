@@ -476,6 +476,15 @@ def test_storage_is_told_by_resolution(administrator_client, ten_days):  # noqa:
         assert re.search(line, page), line
 
 
+def test_samples_of_whole_minutes_are_not_called_downsampled(administrator_client):
+    for minutes in range(5):
+        stored(now().replace(second=0, microsecond=0) - timedelta(days=1, minutes=minutes))
+    stored(now())
+    page = words(administrator_client.get(SETTINGS))
+    assert re.search(r"Samples at whole minutes 5 \d", page)
+    assert "Downsampled" not in page
+
+
 def test_collectors_are_told_with_reason_and_cost_the_failed_first(administrator_client):
     stored(
         now(),
