@@ -59,7 +59,7 @@ def transactions() -> Iterator[list[float]]:
     from django.db import transaction
 
     from metrics import retention
-    from metrics.querysets import SnapshotQuerySet
+    from metrics.querysets.snapshots import SnapshotQuerySet
 
     lengths: list[float] = []
 
@@ -114,7 +114,7 @@ def rehearse(now: datetime, days: int) -> None:
 
 def delete(place: Place, now: datetime, days: int) -> None:
     """Print what deleting the oldest days costs."""
-    from metrics.querysets import snapshots
+    from metrics.querysets.snapshots import snapshots
 
     first = snapshots().first_moment()
     kept = (now - first) // timedelta(days=1) - days

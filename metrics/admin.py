@@ -17,7 +17,7 @@ from metrics.chunks import COLLECTORS
 from metrics.columns import StrictDecoder
 from metrics.configuration import DEFAULTS, WRITTEN_BY_PERFWATCH
 from metrics.models import ArchivePolicy, Config, MetricsSnapshot, Rollup
-from metrics.querysets import SnapshotQuerySet, snapshots
+from metrics.querysets.snapshots import SnapshotQuerySet, snapshots
 from metrics.seeking import ChoiceFilter, SeekingAdmin, SeekingList, StretchFilter
 from metrics.tiers import TIERS
 

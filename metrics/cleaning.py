@@ -15,7 +15,7 @@ from django.db import OperationalError
 from metrics import retention, sizes
 from metrics.lock import Held
 from metrics.patience import impatient
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.rehearsal import rehearsal
 from metrics.retention import Phase, Run
 

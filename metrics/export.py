@@ -14,7 +14,8 @@ from metrics.charts import DEVICES
 from metrics.collectors.fields import Unit
 from metrics.history import Line, history, series
 from metrics.models import AGGREGATED
-from metrics.querysets import first_place, snapshots
+from metrics.querysets.snapshots import snapshots
+from metrics.querysets.values import first_place
 from metrics.tiers import moment
 
 FORMATS = ("csv", "json", "jsonl")

@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from metrics.freshness import State, freshness
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.spooled import spooled
 
 

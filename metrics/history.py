@@ -10,7 +10,8 @@ from metrics.chunks import columns_of, opened_header
 from metrics.collectors import devices, field_of
 from metrics.collectors.fields import Field, Kind, Unit
 from metrics.folding import bucket_seconds
-from metrics.querysets import Columns, rollups, snapshots
+from metrics.querysets.rollups import Columns, rollups
+from metrics.querysets.snapshots import snapshots
 from metrics.rollup_state import State
 from metrics.series import Statistics, bridged, natural, short_holes, statistics
 from metrics.spans import Span

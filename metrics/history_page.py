@@ -13,7 +13,8 @@ from metrics.formats import NOT_AVAILABLE, Text, duration, text_of
 from metrics.history import Line as HistoryLine
 from metrics.history import history, series_names
 from metrics.models import ArchivePolicy
-from metrics.querysets import Look, snapshots
+from metrics.querysets.snapshots import snapshots
+from metrics.querysets.values import Look
 from metrics.series import milliseconds, natural
 from metrics.verdict import FIELDS, Verdict, verdict
 

@@ -7,7 +7,8 @@ from django.db.models import Count, Min
 
 from metrics import rollup_state, sizes
 from metrics.archiving import Policy
-from metrics.querysets import rollups, snapshots
+from metrics.querysets.rollups import rollups
+from metrics.querysets.snapshots import snapshots
 from metrics.rehearsal import folded_bytes
 from metrics.retention import SCANNED
 from metrics.tiers import DAY, FINEST, TIERS, Tier, moment

@@ -24,7 +24,7 @@ from metrics.drawing import (
     most_drawn,
 )
 from metrics.freshness import State, freshness
-from metrics.querysets import Row, Rows, SnapshotQuerySet
+from metrics.querysets.snapshots import Row, Rows, SnapshotQuerySet
 from metrics.series import Point, columns, declared, marks, milliseconds, thinned
 from metrics.spooled import spooled
 from metrics.tiles import TILES, read_tile, summary, worst

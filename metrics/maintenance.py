@@ -17,7 +17,7 @@ from django.db import connection
 from metrics import sizes
 from metrics.lock import only_one
 from metrics.models import Config
-from metrics.querysets import settings_of
+from metrics.querysets.settings import settings_of
 
 log = logging.getLogger("perfwatch.maintenance")
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from metrics import rollup_state, rollups, spans
 from metrics.patience import REST_SECONDS, WORK_SECONDS
-from metrics.querysets import rollups as stored
-from metrics.querysets import snapshots
+from metrics.querysets.rollups import rollups as stored
+from metrics.querysets.snapshots import snapshots
 from metrics.rollup_state import State
 from metrics.tiers import TIERS
 

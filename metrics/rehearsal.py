@@ -7,7 +7,8 @@ from metrics import sizes
 from metrics.archiving import Policy
 from metrics.configuration import DEFAULTS, sampling_interval
 from metrics.folding import bucket_seconds
-from metrics.querysets import settings_of, snapshots
+from metrics.querysets.settings import settings_of
+from metrics.querysets.snapshots import snapshots
 from metrics.retention import SCANNED, WITNESS_SECONDS, believed
 from metrics.tiers import DAY, TIERS, moment
 

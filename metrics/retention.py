@@ -22,8 +22,10 @@ from metrics.configuration import DEFAULTS, sampling_interval
 from metrics.folding import Fold, bucket_seconds
 from metrics.lock import only_one
 from metrics.models import ArchivePolicy
-from metrics.querysets import LOWEST_ID, settings_of, snapshots
-from metrics.querysets import rollups as chunk_rows
+from metrics.querysets.rollups import rollups as chunk_rows
+from metrics.querysets.settings import settings_of
+from metrics.querysets.snapshots import snapshots
+from metrics.querysets.values import LOWEST_ID
 from metrics.tiers import DAY, TIERS, Tier, floor, moment
 
 log = logging.getLogger("perfwatch.retention")

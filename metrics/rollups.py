@@ -10,7 +10,8 @@ from metrics import rollup_state, spans
 from metrics.buckets import Buckets, all_series, slots_of
 from metrics.chunks import COLLECTORS, Chunk, columns_of, header_of, patched
 from metrics.collectors.fields import Kind
-from metrics.querysets import rollups, snapshots
+from metrics.querysets.rollups import rollups
+from metrics.querysets.snapshots import snapshots
 from metrics.rollup_state import OVERLAP, Progress, State
 from metrics.spans import Span
 from metrics.tiers import FINEST, TIERS, Tier, ceil, finer_than, floor, moment

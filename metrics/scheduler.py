@@ -11,7 +11,7 @@ from django.db import close_old_connections
 
 from metrics.configuration import DEFAULTS, chosen_features, sampling_interval
 from metrics.kernel.slow import Periodic
-from metrics.querysets import settings_of
+from metrics.querysets.settings import settings_of
 from metrics.ticks import Tick, Ticker
 
 log = logging.getLogger("perfwatch.beat")

@@ -11,7 +11,8 @@ from metrics.documents import inner, number
 from metrics.forecast import policy_of
 from metrics.formats import NOT_AVAILABLE, duration, megabytes, text_of
 from metrics.kept import Kept, kept
-from metrics.querysets import settings_of, snapshots
+from metrics.querysets.settings import settings_of
+from metrics.querysets.snapshots import snapshots
 
 LOOKED_AT = 120
 """So many of the last samples are looked at for what taking them costs."""

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from django.db import connection, models
 
 from metrics.models import MetricsSnapshot, Rollup
-from metrics.querysets import SnapshotQuerySet, rollups, snapshots
+from metrics.querysets.rollups import rollups
+from metrics.querysets.snapshots import SnapshotQuerySet, snapshots
 
 MB = 1_000_000
 LOOKED_AT = 20

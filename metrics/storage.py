@@ -23,7 +23,7 @@ from django.db import Error as DatabaseFault
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from metrics.models import AGGREGATED, MetricsSnapshot
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.sampling import Snapshot
 from metrics.spool import Entry, InUse, Spool, Waiting
 from metrics.spooled import Spooled, tell

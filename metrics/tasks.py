@@ -23,7 +23,7 @@ from metrics.configuration import sampling_interval
 from metrics.lock import Held, lock_database
 from metrics.models import ArchivePolicy, Config
 from metrics.patience import REST_SECONDS, WORK_SECONDS, impatient
-from metrics.querysets import settings_of
+from metrics.querysets.settings import settings_of
 from metrics.sampling import Sampler
 from metrics.storage import Ended, SnapshotStore
 from metrics.system_info import system_info

@@ -24,7 +24,8 @@ from metrics.forms import (
     PollForm,
     validated,
 )
-from metrics.querysets import settings_of, snapshots
+from metrics.querysets.settings import settings_of
+from metrics.querysets.snapshots import snapshots
 from perfwatch_site.parameters import refuse_others
 
 DEFAULT_RANGE = "15m"

@@ -11,7 +11,7 @@ from metrics.doctor.base import Finding, Level
 from metrics.formats import duration
 from metrics.freshness import State, freshness
 from metrics.models import ArchivePolicy, Config
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 
 
 def look() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from metrics.collectors.fields import Unit
 from metrics.configuration import chosen_features
 from metrics.doctor.base import LOCAL, Finding, Level
 from metrics.formats import text_of
-from metrics.querysets import settings_of
+from metrics.querysets.settings import settings_of
 
 POSTGRESQL = {
     "shared_buffers": "256MB",

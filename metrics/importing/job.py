@@ -13,7 +13,7 @@ from typing import Any
 
 from metrics.importing.running import Summary
 from metrics.importing.uploads import FORGOTTEN_SECONDS, Uploaded, emptied, folder, sweep
-from metrics.querysets import LOWEST_ID
+from metrics.querysets.values import LOWEST_ID
 
 
 class Phase(StrEnum):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from metrics import spans
 from metrics.collectors.base import Json
 from metrics.models import Config
-from metrics.querysets import imported, settings_of
+from metrics.querysets.settings import settings_of
+from metrics.querysets.snapshots import imported
 from metrics.spans import Span
 
 KEY = "imported"

@@ -19,7 +19,8 @@ from metrics.folding import bucket_seconds
 from metrics.importing import origins
 from metrics.importing.base import Ready
 from metrics.models import AGGREGATED, MetricsSnapshot
-from metrics.querysets import LOWEST_ID, imported, snapshots
+from metrics.querysets.snapshots import imported, snapshots
+from metrics.querysets.values import LOWEST_ID
 from metrics.tiers import TIERS, floor, moment
 
 REMOVED_AT_ONCE = 1_000

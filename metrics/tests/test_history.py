@@ -12,7 +12,7 @@ from metrics.buckets import series_of
 from metrics.collectors import FIELDS
 from metrics.history import UnknownField, choose, grid_of, history, series_names
 from metrics.models import Config, MetricsSnapshot, Rollup
-from metrics.querysets import WHOLE
+from metrics.querysets.values import WHOLE
 from metrics.tests.builders import NOW, document, stored
 from metrics.tiers import DAY, TIERS
 

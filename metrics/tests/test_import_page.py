@@ -21,7 +21,7 @@ from metrics.importing import job as jobs
 from metrics.importing import reading, running, stepwise, uploads, writing
 from metrics.lock import only_one
 from metrics.models import ArchivePolicy, MetricsSnapshot, Rollup
-from metrics.querysets import imported
+from metrics.querysets.snapshots import imported
 from metrics.tests.archives import record, sadc_is_missing
 from metrics.tests.builders import NOW, stored
 from metrics.tests.test_import_command import archive, lines

@@ -13,7 +13,7 @@ from metrics.importing.checks import check
 from metrics.importing.demo import DemoDays
 from metrics.importing.demo_host import INCIDENTS, current
 from metrics.models import MetricsSnapshot
-from metrics.querysets import imported, snapshots
+from metrics.querysets.snapshots import imported, snapshots
 from metrics.tests.builders import NOW, stored
 
 

@@ -10,7 +10,7 @@ from metrics.importing import origins
 from metrics.importing.origins import sources
 from metrics.importing.writing import remove, store
 from metrics.models import Config, MetricsSnapshot
-from metrics.querysets import imported
+from metrics.querysets.snapshots import imported
 from metrics.tests.builders import NOW, stored
 from metrics.tests.test_importing_writing import ready, ready_every
 

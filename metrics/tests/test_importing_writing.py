@@ -9,7 +9,7 @@ from metrics.importing.base import Ready, marked
 from metrics.importing.writing import remove, store
 from metrics.live import KINDS, View, news
 from metrics.models import ArchivePolicy, MetricsSnapshot, Rollup
-from metrics.querysets import imported, snapshots
+from metrics.querysets.snapshots import imported, snapshots
 from metrics.tests.builders import NOW, document, stored
 
 pytestmark = pytest.mark.django_db

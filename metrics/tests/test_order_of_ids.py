@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.tests.builders import NOW, stored
 
 

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from metrics import rollups
 from metrics.history import history, series_names
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 
 COUNT = 500_000
 END = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from django.db import connection
 
 from metrics import sizes
 from metrics.models import MetricsSnapshot, Rollup
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.tests.builders import NOW, document
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installed")]

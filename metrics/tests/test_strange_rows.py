@@ -18,7 +18,7 @@ from metrics.collectors.fields import Kind
 from metrics.documents import LARGEST, SMALLEST, documents, opened
 from metrics.folding import Fold
 from metrics.models import MetricsSnapshot
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.retention import Run
 from metrics.tests.builders import document, stored
 

@@ -30,7 +30,7 @@ from metrics.importing.writing import remove
 from metrics.lock import Held, only_one
 from metrics.management.base import PerfWatchCommand
 from metrics.moments import BadMoment, parse_moment
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from perfwatch_site.databases import described, known, prepared
 
 PROGRESS_SECONDS = 1.0

@@ -16,7 +16,7 @@ from metrics.archiving import Policy
 from metrics.lock import Held
 from metrics.management.base import PerfWatchCommand
 from metrics.models import ArchivePolicy
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.rehearsal import Rehearsal, rehearsal
 
 PROGRESS_SECONDS = 1.0

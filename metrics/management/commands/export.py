@@ -20,7 +20,7 @@ from metrics.export import FORMATS, MOST_VALUES, POINTS, ROWS, Wanted, exported,
 from metrics.history import UnknownField
 from metrics.management.base import PerfWatchCommand
 from metrics.moments import BadMoment, parse_moment
-from metrics.querysets import snapshots
+from metrics.querysets.snapshots import snapshots
 from metrics.rebuild import oldest
 
 PROGRESS_SECONDS = 1.0
