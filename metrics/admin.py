@@ -138,7 +138,7 @@ class SnapshotAdmin(SeekingAdmin):
     @admin.display(description="document")
     def document(self, row: MetricsSnapshot) -> SafeString:
         """Return the document, to be read."""
-        return as_html(row.metric_data)
+        return as_html(snapshots().value_of(row.pk))
 
 
 class ResolutionFilter(ChoiceFilter):

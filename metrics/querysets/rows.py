@@ -7,7 +7,8 @@ from typing import Any, Self
 from django.db import connection, models
 from django.db.models.functions import Cast, Concat
 
-from metrics.documents import documents
+from metrics.collectors.base import Json
+from metrics.documents import documents, opened
 from metrics.models import AGGREGATED, MetricsSnapshot
 
 
@@ -37,6 +38,10 @@ class RowQuerySet(models.QuerySet[MetricsSnapshot]):
         """Return the youngest `limit` documents, youngest first."""
         rows = self._texts().order_by("-timestamp", "-id").values_list("text", flat=True)
         return documents(list(rows[:limit]))
+
+    def value_of(self, id: int) -> Json:
+        """Return the document of a row, whatever it is."""
+        return opened(self._texts().values_list("text", flat=True).get(id=id))
 
     def first_moment(self) -> datetime | None:
         """Return when the oldest was sampled."""

@@ -204,6 +204,13 @@ def test_samples_that_do_not_say_their_interval_may_be_the_last_of_a_chunk(
     assert found["series"]["cpu.usage_percent"]["statistics"]["mean"] == 15
 
 
+def test_the_administration_shows_what_is_left_of_a_document(administrator_client, db):
+    put(datetime.now(UTC), '{"host": {"name": "bluebell"}, "own": %s}' % ("9" * 5_000))
+    row = MetricsSnapshot.objects.values_list("id", flat=True).get()
+    page = administrator_client.get(reverse("admin:metrics_metricssnapshot_change", args=[row]))
+    assert "bluebell" in page.text
+
+
 @pytest.mark.parametrize("rolled_up", [False, True])
 def test_every_page_and_the_api_answer(strange, administrator_client, rolled_up):
     if rolled_up:
