@@ -1,13 +1,13 @@
 """SQL that takes values out of a JSON column, reading each document once."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from metrics.collectors.base import Json
-from metrics.documents import opened
 
 Path = tuple[str, ...]
 
@@ -33,7 +33,9 @@ class Extraction(NamedTuple):
     ahead: int = 0
     """So many values in front of each expression's are of no path."""
 
-    def values(self, columns: Sequence[str]) -> list[Json]:
+    def values(
+        self, columns: Sequence[str], opened: Callable[[str], Any] = json.loads
+    ) -> list[Json]:
         """Return the value of each path that was asked for, None where there is none."""
         found: list[Json] = []
         for text in columns:

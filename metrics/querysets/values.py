@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from metrics.documents import documents, inner, number
+from metrics.documents import documents, inner, number, opened
 from metrics.json_paths import Path, extraction
 from metrics.models import AGGREGATED
 from metrics.querysets.rows import RowQuerySet
@@ -72,7 +72,7 @@ class ValueQuerySet(RowQuerySet):
                 sql, [*wanted.parameters, AGGREGATED, sql_moment(start), sql_moment(end), limit]
             )
             rows = cursor.fetchall()
-        return [(float(at), _sparse(paths, wanted.values(texts))) for at, *texts in rows]
+        return [(float(at), _sparse(paths, wanted.values(texts, opened))) for at, *texts in rows]
 
     def texts_after(self, place: Place, end: datetime, limit: int) -> list[tuple[Place, str]]:
         """Return the first `limit` documents behind a place and before `end`, as JSON text.
@@ -96,7 +96,7 @@ class ValueQuerySet(RowQuerySet):
         with connection.cursor() as cursor:
             cursor.execute(sql, [*wanted.parameters, *_limits(place, end), limit])
             rows = cursor.fetchall()
-        return [(Place(at, id), wanted.values(texts)) for at, id, *texts in rows]
+        return [(Place(at, id), wanted.values(texts, opened)) for at, id, *texts in rows]
 
     def values_of(self, paths: Sequence[Path], ids: Sequence[int]) -> dict[int, list[Any]]:
         """Return what the documents of these rows hold at these paths, by their ids.
@@ -112,7 +112,7 @@ class ValueQuerySet(RowQuerySet):
         )
         with connection.cursor() as cursor:
             cursor.execute(sql, [*wanted.parameters, *ids])
-            return {id: wanted.values(texts) for id, *texts in cursor.fetchall()}
+            return {id: wanted.values(texts, opened) for id, *texts in cursor.fetchall()}
 
     def looks(self, start: datetime, end: datetime) -> list[Look]:
         """Return the looks at processes in a stretch, oldest first."""
