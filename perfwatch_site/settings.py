@@ -208,6 +208,8 @@ WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("png", "gz", "br", "woff2", "map")
 
 # --- Uploads --------------------------------------------------------------------------------
 
+# The one page that takes files has a handler of its own, with bounds.
+FILE_UPLOAD_HANDLERS = ["perfwatch_site.uploads.NoFiles"]
 # Nothing else may be writable, and a file is moved within a file system at no cost.
 FILE_UPLOAD_TEMP_DIR = str(PERFWATCH_DATA_DIR)
 
