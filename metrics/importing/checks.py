@@ -7,11 +7,11 @@ from metrics.buckets import LONGEST_INTERVAL
 from metrics.collectors import field_of
 from metrics.collectors.base import Json
 from metrics.collectors.fields import Kind
+from metrics.documents import LARGEST
 from metrics.importing.base import MOST_DEPTH
 from metrics.moments import EARLIEST
 
 AHEAD = timedelta(days=1)
-LARGEST = 1e300
 
 
 class Wrong(ValueError):
@@ -78,7 +78,7 @@ def _walk(value: Json, path: str, root: str, depth: int) -> None:
         kind = type(one)
         if kind is float or kind is int:
             if not -LARGEST < one < LARGEST:  # not true of NaN either
-                raise Wrong(f"{root}.{_joined(path, name)}", "the number is not finite.")
+                raise Wrong(f"{root}.{_joined(path, name)}", "the number is endless or too large.")
             continue
         inner = _joined(path, name)
         if type(name) is str and not is_storable(name):

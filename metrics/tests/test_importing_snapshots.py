@@ -66,6 +66,7 @@ def with_value(path, value):
         (with_value("cpu.usage_percent", "5"), "metric_data.cpu.usage_percent: a number"),
         (with_value("cpu.usage_percent", {}), "metric_data.cpu.usage_percent: a number"),
         (with_value("cpu.usage_percent", float("nan")), "metric_data.cpu.usage_percent: the"),
+        (with_value("cpu.usage_percent", 1e60), "metric_data.cpu.usage_percent: the number is"),
         (with_value("other.deep.number", 10**400), "metric_data.other.deep.number: the number"),
         (with_value("cpu.per_core", [1, "2"]), "metric_data.cpu.per_core.1: a number"),
         (with_value("disk.devices.s\0a.read_iops", 1), "metric_data.disk.devices: a name"),
