@@ -30,14 +30,20 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="is of SQLi
 def documented(beginning):
     """The command in the operations manual that begins so."""
     text = (ROOT / "docs/operations.md").read_text()
-    return re.search(rf"`({re.escape(beginning)}[^`]*)`", text)[1]
+    return re.search(rf"^ *({re.escape(beginning)}.*)$", text, re.M)[1]
 
 
 PYTHON = shlex.quote(sys.executable)
 
 
 def shell(command, directory, **environment):
-    done = subprocess.run(
+    done = tried(command, directory, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tried(command, directory, **environment):
+    return subprocess.run(
         command,
         shell=True,
         cwd=directory,
@@ -46,8 +52,6 @@ def shell(command, directory, **environment):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def filled(processes):
@@ -67,14 +71,21 @@ def tools(monkeypatch):
 
 @pytest.fixture
 def empty_database():
-    """The URL of another database of the same server."""
+    """The URL of another database, whose owner has another name and is no superuser."""
     name = connection.settings_dict["NAME"] + "_restored"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    ours = {"name": sql.Identifier(name)}
+    drop = sql.SQL(
+        "DROP DATABASE IF EXISTS {name} WITH (FORCE); DROP ROLE IF EXISTS {name}"
+    ).format(**ours)
     with closing(psycopg.connect(database_url(), autocommit=True)) as session:
-        session.execute(drop)
-        session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield database_url().rpartition("/")[0] + f"/{name}"
-        session.execute(drop)
+        for statement in drop.as_string().split("; "):
+            session.execute(statement)
+        session.execute(sql.SQL("CREATE ROLE {name} LOGIN PASSWORD 'another'").format(**ours))
+        session.execute(sql.SQL("CREATE DATABASE {name} OWNER {name}").format(**ours))
+        settings = connection.settings_dict
+        yield f"postgres://{name}:another@{settings['HOST']}:{settings['PORT']}/{name}"
+        for statement in drop.as_string().split("; "):
+            session.execute(statement)
 
 
 @on_postgresql
@@ -84,8 +95,9 @@ def test_what_pg_dump_saves_while_samples_come_is_restored_as_it_was(
     filled(processes)
     shell(documented("pg_dump "), tmp_path, DATABASE_URL=database_url())
     wait_for_samples(1)  # nobody was held up
-    shell(documented("psql "), tmp_path, DATABASE_URL=empty_database)
-    again = shell('pg_dump "$DATABASE_URL"', tmp_path, DATABASE_URL=empty_database)
+    done = tried(documented("psql "), tmp_path, DATABASE_URL=empty_database)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    again = shell('pg_dump --no-owner "$DATABASE_URL"', tmp_path, DATABASE_URL=empty_database)
     assert without_token(again) == without_token((tmp_path / "backup.sql").read_text())
     with closing(psycopg.connect(empty_database)) as session:
         analysed = session.execute(
@@ -106,6 +118,44 @@ def test_what_pg_dump_saves_while_samples_come_is_restored_as_it_was(
 
         assert wait_for(more)
         session.close()
+    processes.close()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_restore_into_a_database_that_is_not_empty_changes_nothing(
+    tools, empty_database, tmp_path
+):
+    stored_every(60, 3)
+    shell(documented("pg_dump "), tmp_path, DATABASE_URL=database_url())
+    with closing(psycopg.connect(empty_database, autocommit=True)) as session:
+        session.execute("CREATE TABLE metrics_snapshot (mine int)")
+        done = tried(documented("psql "), tmp_path, DATABASE_URL=empty_database)
+        assert done.returncode != 0
+        assert 'relation "metrics_snapshot" already exists' in done.stderr
+        tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        assert tables.fetchall() == [("metrics_snapshot",)]
+
+
+@on_postgresql
+def test_what_is_sampled_while_the_database_is_restored_joins_the_restored(
+    processes, tools, empty_database, tmp_path
+):
+    filled(processes)
+    shell(documented("pg_dump "), tmp_path, DATABASE_URL=database_url())
+    before = MetricsSnapshot.objects.order_by("-id").first().id
+    processes.close()
+    processes.environment["DATABASE_URL"] = empty_database
+    processes.start_sampling()  # into nothing: by mistake
+    shell(documented("psql "), tmp_path, DATABASE_URL=empty_database)
+    with closing(psycopg.connect(empty_database, autocommit=True)) as session:
+
+        def more():
+            return session.execute("SELECT max(id) FROM metrics_snapshot").fetchone()[0] > before
+
+        assert wait_for(more)
+        keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'p' AND conname LIKE 'metrics_%'"
+        assert session.execute(keys).fetchone() == (2,)
     processes.close()
 
 
@@ -141,6 +191,15 @@ def test_what_sqlite_saves_while_samples_come_is_restored_as_it_was(processes, t
     processes.environment["DATABASE_URL"] = f"sqlite:///{copy}"
     processes.start_sampling()
     assert wait_for(lambda: newest_of(copy) > last)
+
+
+@on_sqlite
+def test_sqlite_saves_nothing_where_there_is_no_database(tmp_path):
+    (tmp_path / "var").mkdir()
+    done = tried(documented(".venv/bin/python -c").replace(".venv/bin/python", PYTHON), tmp_path)
+    assert done.returncode == 1
+    assert "unable to open database file" in done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["var"]
 
 
 def newest_of(path):
