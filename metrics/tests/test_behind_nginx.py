@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 
+from metrics.importing.uploads import MOST_BYTES
 from metrics.tests.processes import ROOT
 from perfwatch_site.tests.product import PASSWORD, USERNAME, Product
 from perfwatch_site.tests.servers import missing
@@ -111,6 +112,15 @@ def test_people_log_in_through_it_and_cookies_go_by_tls_only(site):
     answer, page = asked(site, "/", cookies=set_cookies(answer))
     assert answer.status == 200
     assert "Log out" in page
+
+
+def test_files_that_perfwatch_would_take_pass_through_it(site):
+    browser = http.client.HTTPSConnection("127.0.0.1", site.port, context=site.context, timeout=20)
+    headers = {"Origin": f"https://127.0.0.1:{site.port}", "Content-Length": MOST_BYTES + 4_096}
+    browser.request("POST", "/settings/import/", None, headers | {"Expect": "100-continue"})
+    with browser.sock.makefile("rb") as answer:  # asked for the rest, not refused
+        assert answer.readline() == b"HTTP/1.1 100 Continue\r\n"
+    browser.close()
 
 
 def test_who_comes_without_tls_is_sent_to_it(site):
