@@ -288,9 +288,9 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
-        # It asks a broker that is away every 2 s.
+        # They ask a broker that is away every 2 s.
         "celery.worker.consumer.consumer": {"filters": ["once_a_minute"]},
         "celery.app.trace": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING", "filters": ["once_a_minute"]},
     },
 }

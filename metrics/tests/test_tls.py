@@ -100,6 +100,20 @@ def test_a_database_that_cannot_be_trusted_is_refused_in_one_line(
     assert servers.database.split(":")[2].partition("@")[0] not in line
 
 
+def test_beat_says_once_a_minute_that_a_broker_cannot_be_trusted(servers, tmp_path):
+    broker = f"{servers.broker}?ssl_ca_certs={servers.certificates.other_ca}"
+    running = Processes(tmp_path, REDIS_URL=broker)
+    try:
+        beat = running.start("manage.py", "serve", "--only", "beat")
+        said = "CERTIFICATE_VERIFY_FAILED"
+        assert wait_for(lambda: running.log.exists() and said in running.log.read_text())
+        # It asks again after half a second, one and one and a half.
+        assert not wait_for(lambda: running.log.read_text().count(said) > 1, 4)
+        assert beat.poll() is None
+    finally:
+        running.close()
+
+
 def test_a_broker_that_cannot_be_trusted_is_refused_in_one_line(servers, tmp_path):
     broker = f"{servers.broker}?ssl_ca_certs={servers.certificates.other_ca}"
     running = Processes(tmp_path, REDIS_URL=broker)
