@@ -12,7 +12,7 @@ import re
 import stat
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
@@ -23,6 +23,8 @@ ENV_FILE = "PERFWATCH_ENV_FILE"
 ENV_FILE_LINE = re.compile(r"(export )?[A-Za-z_0-9]+=.*|#.*|\s*")
 HOST = re.compile(r"\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+
+REDIS_OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile"}
 
 
 class Environment:
@@ -151,6 +153,12 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{name} must be like redis://host:6379/0 or rediss://host:6379/0, "
                 "with nothing but the number of a database behind the host."
+            )
+        scheme, _, _, options, _ = urlsplit(value)
+        if options and not (scheme == "rediss" and parse_qs(options).keys() <= REDIS_OPTIONS):
+            raise ImproperlyConfigured(
+                f"{name} may have the options {', '.join(sorted(REDIS_OPTIONS))}, "
+                "and these with rediss:// only."
             )
         return value
 

@@ -263,6 +263,21 @@ def test_a_redis_url_may_name_a_database(read_settings, path):
     assert found["REDIS_URL"] == f"rediss://:p@redis.example.org:6379{path.rstrip('/')}"
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "rediss://x:6379/0?ssl_ca_cert=/ca.crt",  # misspelled
+        "rediss://x:6379/0?ssl_ca_certs=/ca.crt&timeout=5",
+        "redis://x:6379/0?ssl_ca_certs=/ca.crt",  # no TLS, although it looks so
+    ],
+)
+def test_options_of_redis_are_those_of_tls_only(read_settings, end):
+    assert error_of(read_settings, REDIS_URL=end) == (
+        "REDIS_URL may have the options ssl_ca_certs, ssl_cert_reqs, ssl_certfile, ssl_keyfile, "
+        "and these with rediss:// only."
+    )
+
+
 def test_relative_paths_start_at_the_checkout(read_settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = read_settings(
