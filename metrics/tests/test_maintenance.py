@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -133,3 +134,14 @@ def test_samples_taken_while_the_table_is_locked_are_written_afterwards():
     store.close()
     rows = MetricsSnapshot.objects.order_by("timestamp").values_list("metric_data", flat=True)
     assert [data["cpu"]["usage_percent"] for data in rows] == [0, 1, 2, 3, 4]
+
+
+def test_sessions_that_ended_go_with_the_daily_vacuum():
+    for key, days in (("ended", -1), ("open", 1)):
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=NOW + timedelta(days=days)
+        )
+    maintenance.do("reindex", NOW)
+    assert Session.objects.count() == 2
+    maintenance.do("vacuum", NOW)
+    assert [row.session_key for row in Session.objects.all()] == ["open"]
