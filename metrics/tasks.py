@@ -25,6 +25,7 @@ from metrics.models import ArchivePolicy, Config
 from metrics.patience import REST_SECONDS, WORK_SECONDS, impatient
 from metrics.querysets.settings import settings_of
 from metrics.sampling import Sampler
+from metrics.stopping import Stop
 from metrics.storage import Ended, SnapshotStore
 from metrics.system_info import system_info
 from metrics.watched import host_key, watched_host
@@ -77,6 +78,7 @@ def interval_now() -> float | None:
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def guard_maintenance(sender: Any, **_: Any) -> None:
     """Watch over the worker of the maintenance queue; the sampler looks after itself."""
+    Stop().listen()
     messages = functools.partial(watchdog.waiting_in, sender.app, settings.MAINTENANCE_QUEUE)
     # Beat sends something every minute. Without it a restart would not help.
     dog = watchdog.Watchdog(messages, lambda: None, watchdog.end_at_once, patience=math.inf)

@@ -3,17 +3,15 @@
 import logging
 import os
 import signal
-import threading
-from types import FrameType
 from typing import Any
 
-from celery import signals
 from celery.app.base import Celery
 from celery.beat import EmbeddedService
 from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
 from metrics import tasks
+from metrics.stopping import Stop
 from metrics.watchdog import Watchdog, end_at_once, guard, waiting_in
 
 log = logging.getLogger("perfwatch.sampler")
@@ -31,7 +29,8 @@ def run(app: Celery, own_beat: bool) -> int:
         if own_beat
         else None
     )
-    stop = _Stop(_Busy())
+    # It writes what waits while the broker is taken leave of.
+    stop = Stop(before=tasks.store().stop)
     dog = Watchdog(
         messages=lambda: waiting_in(app, settings.SAMPLING_QUEUE),
         interval=tasks.interval_now,
@@ -48,9 +47,7 @@ def run(app: Celery, own_beat: bool) -> int:
         # Beat went on while nobody sampled. Expired messages stay in Redis, and throwing away
         # those of a day one by one takes minutes.
         consumer.task_consumer.purge()
-        # Only now: Celery's event loop has put its own handlers by then.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        stop.listen()
         if beat is not None and not beat.is_alive():
             beat.start()
 
@@ -86,42 +83,3 @@ def _give_up() -> None:
     """Bring what waits to the disk, and end."""
     tasks.store().close()
     end_at_once()
-
-
-class _Busy:
-    """Knows whether a task runs at this moment."""
-
-    def __init__(self) -> None:
-        self.running = False
-        signals.task_prerun.connect(self._begin, weak=False)
-        signals.task_postrun.connect(self._end, weak=False)
-
-    def _begin(self, **_: object) -> None:
-        self.running = True
-
-    def _end(self, **_: object) -> None:
-        self.running = False
-
-
-class _Stop:
-    """Ends the worker at once when it is idle, else after the task in hand.
-
-    Celery's own warm shutdown waits for its event loop to come round, which takes seconds.
-    """
-
-    def __init__(self, busy: _Busy) -> None:
-        self._busy = busy
-        signals.task_postrun.connect(self._after_task, weak=False)
-        self._asked = threading.Event()
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._asked.is_set():
-            return  # a service manager signals the whole group, and the supervisor signals too
-        self._asked.set()
-        if not self._busy.running:
-            tasks.store().stop()  # it writes what waits while the broker is taken leave of
-            raise WorkerShutdown(0)
-
-    def _after_task(self, **_: object) -> None:
-        if self._asked.is_set():
-            raise WorkerShutdown(0)

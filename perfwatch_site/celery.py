@@ -11,6 +11,7 @@ import kombu
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.platforms import SecurityWarning
+from kombu.transport import TRANSPORT_ALIASES
 
 import perfwatch_site.in_process  # noqa: F401  names the broker that needs no server
 
@@ -19,6 +20,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perfwatch_site.settings")
 # Celery warns root of pickled messages; ours are JSON, and only root may count performance events.
 warnings.simplefilter("ignore", SecurityWarning)
 
+for scheme in ("redis", "rediss"):
+    TRANSPORT_ALIASES[scheme] = "perfwatch_site.redis_broker:Transport"
 
 IDLE_SECONDS = 30.0
 

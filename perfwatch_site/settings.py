@@ -247,7 +247,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "socket_connect_timeout": 2,
         "health_check_interval": 10,
         # Waiting workers ask anew so often; a message reaches them at once all the same.
-        "polling_interval": 5,
+        "polling_interval": 10,
+        # Looks after what does not happen here: late acknowledgements, and changing passwords.
+        "unacked_restore_interval": 600,
+        "reauth_check_interval": 600,
     }
     if REDIS_URL
     else {}

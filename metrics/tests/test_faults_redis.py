@@ -67,6 +67,16 @@ def test_connections_that_are_cut_in_a_burst_cost_a_moment(product, broker, soak
     assert "py.warnings" not in product.log
 
 
+def test_a_worker_that_waits_sleeps_for_seconds_and_ends_soon(product):
+    worker = product.processes()["worker"]
+    before = worker.num_ctx_switches().voluntary
+    time.sleep(6)
+    assert worker.num_ctx_switches().voluntary - before < 6
+    worker.terminate()
+    # kombu waits for 2 s for an answer that Redis does not owe yet.
+    assert wait_for(lambda: product.processes().get("worker") != worker, 3.5)
+
+
 def test_sampling_goes_on_when_redis_was_emptied(product, broker):
     client().from_url(broker.url).flushall()
     product.samples_after(time.time(), count=3)
