@@ -1,7 +1,9 @@
 """Whether processes grow: `python benchmarks/growth.py --seconds 3600`.
 
-Runs the whole product at one sample a second, with a browser that polls, and prints one row of a
-Markdown table per process: resident memory and open descriptors after the warm-up and at the end.
+Runs the whole product at one sample a second, with a browser that polls and now and then loads the
+page again, and prints one row of a Markdown table per process: resident memory and open descriptors
+after the warm-up and at the end. Warm is what has served the page with all that its window can hold:
+how much a page needs at once is no growth.
 """
 
 import argparse
@@ -34,8 +36,10 @@ def main() -> None:
             )
             session = cookie(product)
             watch(product, session, options.seconds * WARM_UP)
+            load_again(product, session)
             before = seen(product)
             watch(product, session, options.seconds * (1 - WARM_UP))
+            load_again(product, session)
             after = seen(product)
         finally:
             product.stop()
@@ -47,6 +51,12 @@ def main() -> None:
             f"| {name} | {start[1]:.1f} | {memory:.1f} | {memory - start[1]:+.1f} "
             f"| {start[2]} | {descriptors} |"
         )
+
+
+def load_again(product: Product, session: str) -> None:
+    """Load the page so often that each of the web server's processes has served it."""
+    for _ in range(20):
+        product.get("/", session)
 
 
 def watch(product: Product, session: str, seconds: float) -> None:
