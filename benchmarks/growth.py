@@ -2,8 +2,8 @@
 
 Runs the whole product at one sample a second, with a browser that polls and now and then loads the
 page again, and prints one row of a Markdown table per process: resident memory and open descriptors
-after the warm-up and at the end. Warm is what has served the page with all that its window can hold:
-how much a page needs at once is no growth.
+after the warm-up and at the end. Warm is what has served the page with all that its window can
+hold: how much a page needs at once is no growth.
 """
 
 import argparse
