@@ -3,7 +3,11 @@
 from django.apps import AppConfig
 
 from metrics.slow_queries import watch_new_connections
-from perfwatch_site.databases import follow_replaced_files, keep_no_read_only_connection
+from perfwatch_site.databases import (
+    close_refused_cursors,
+    follow_replaced_files,
+    keep_no_read_only_connection,
+)
 
 
 class MetricsConfig(AppConfig):
@@ -17,3 +21,4 @@ class MetricsConfig(AppConfig):
         watch_new_connections()
         keep_no_read_only_connection()
         follow_replaced_files()
+        close_refused_cursors()

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,30 @@ def _follow_replaced(connection: Any, **_: object) -> None:
         opened = _identity(file)
         # Asked before each use, as health checks are on; SQLite's own answer is always yes.
         connection.is_usable = lambda: _identity(file) == opened
+
+
+def close_refused_cursors() -> None:
+    """Have each cursor on SQLite closed whose query failed.
+
+    Django leaves that to the garbage collector, which runs in any thread, and SQLite has that
+    thread wait as long as another query of the same connection waits for a lock.
+    """
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_close_refused, dispatch_uid="perfwatch.refused")
+
+
+def _close_refused(connection: Any, **_: object) -> None:
+    if connection.vendor == "sqlite" and _closing not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_closing)
+
+
+def _closing(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    try:
+        return execute(sql, params, many, context)
+    except Exception:
+        context["cursor"].close()
+        raise
 
 
 def _identity(file: str) -> tuple[int, int] | None:
