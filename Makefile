@@ -80,7 +80,7 @@ bench-quick: .venv/.installed-dev ## See that the benchmarks run, on next to not
 	@$(call on_both_databases,year,--quick)
 	@$(call on_both_databases,cleaning,--quick)
 
-soak: .venv/.collected .venv/.installed-dev ## Faults at full length, memory and even ticks over time (an hour).
+soak: .venv/.collected .venv/.installed-dev ## Faults at full length, memory and even ticks over time (two hours).
 	@$(VENV_PYTHON) -m pytest --soak --database sqlite metrics/tests/test_faults_sqlite.py metrics/tests/test_faults_redis.py
 	@$(VENV_PYTHON) -m pytest --soak --database postgresql metrics/tests/test_faults_postgresql.py
 	@$(VENV_PYTHON) benchmarks/growth.py

@@ -98,6 +98,7 @@ def test_the_pages_alone_are_one_process_that_prepared_the_database(processes):
     process = processes.start("manage.py", "serve", "--only", "web")
     assert wait_for(lambda: port_answers(port)), processes.log.read_text()
     assert "gunicorn" in psutil.Process(process.pid).cmdline()
+    assert psutil.Process(process.pid).environ()["MALLOC_ARENA_MAX"] == "1"
     assert not (processes.directory / "data" / "perfwatch.pid").exists()
     process.terminate()
     assert process.wait(10) == 0
