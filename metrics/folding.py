@@ -214,16 +214,16 @@ def _put(target: Json, path: tuple[str, ...], value: Json, *, only_over: bool = 
     """
     *parents, last = path
     for depth, name in enumerate(parents):
-        inner = target.get(name) if isinstance(target, dict) else None
+        below = target.get(name) if isinstance(target, dict) else None
         is_list = depth == len(parents) - 1 and name == "per_core"
-        if not isinstance(inner, list if is_list else dict):
+        if not isinstance(below, list if is_list else dict):
             if only_over:
                 return
-            inner = target[name] = [] if is_list else {}
-        target = inner
-    if isinstance(target, list) and len(last) > len(str(MOST_CPUS)):
-        return
+            below = target[name] = [] if is_list else {}
+        target = below
     if isinstance(target, list):
+        if len(last) > len(str(MOST_CPUS)):
+            return
         index = int(last)
         target += [None] * (index + 1 - len(target))
         target[index] = value
