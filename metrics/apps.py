@@ -3,11 +3,7 @@
 from django.apps import AppConfig
 
 from metrics.slow_queries import watch_new_connections
-from perfwatch_site.databases import (
-    close_refused_cursors,
-    follow_replaced_files,
-    keep_no_read_only_connection,
-)
+from perfwatch_site.databases import look_after_files
 
 
 class MetricsConfig(AppConfig):
@@ -19,6 +15,4 @@ class MetricsConfig(AppConfig):
     def ready(self) -> None:
         """Watch the database's connections."""
         watch_new_connections()
-        keep_no_read_only_connection()
-        follow_replaced_files()
-        close_refused_cursors()
+        look_after_files()

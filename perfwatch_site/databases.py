@@ -104,52 +104,28 @@ def _limit(connection: Any, **_: object) -> None:
             )
 
 
-def keep_no_read_only_connection() -> None:
-    """Have each connection to a file of SQLite that cannot be written be closed after its use.
-
-    SQLite opens such a file to be read and stays with it, also when the file can be written again.
-    """
+def look_after_files() -> None:
+    """Mend three habits of connections to a file of SQLite that are opened from now on."""
     from django.db.backends.signals import connection_created
 
-    connection_created.connect(_keep_no_read_only, dispatch_uid="perfwatch.read_only")
+    connection_created.connect(_look_after_file, dispatch_uid="perfwatch.files")
 
 
-def _keep_no_read_only(connection: Any, **_: object) -> None:
-    if connection.vendor == "sqlite" and not os.access(connection.settings_dict["NAME"], os.W_OK):
+def _look_after_file(connection: Any, **_: object) -> None:
+    if connection.vendor != "sqlite":
+        return
+    file = connection.settings_dict["NAME"]
+    # SQLite opens a file that cannot be written to be read and stays with it, also when it can be
+    # written again: such a connection is closed after its use.
+    if not os.access(file, os.W_OK):
         connection.close_at = time.monotonic()
-
-
-def follow_replaced_files() -> None:
-    """Have each connection to a file of SQLite end when another file has taken its place.
-
-    It would go on with the old one, which has no name any more: what it writes is gone with it.
-    """
-    from django.db.backends.signals import connection_created
-
-    connection_created.connect(_follow_replaced, dispatch_uid="perfwatch.replaced")
-
-
-def _follow_replaced(connection: Any, **_: object) -> None:
-    if connection.vendor == "sqlite":
-        file = connection.settings_dict["NAME"]
-        opened = _identity(file)
-        # Asked before each use, as health checks are on; SQLite's own answer is always yes.
-        connection.is_usable = lambda: _identity(file) == opened
-
-
-def close_refused_cursors() -> None:
-    """Have each cursor on SQLite closed whose query failed.
-
-    Django leaves that to the garbage collector, which runs in any thread, and SQLite has that
-    thread wait as long as another query of the same connection waits for a lock.
-    """
-    from django.db.backends.signals import connection_created
-
-    connection_created.connect(_close_refused, dispatch_uid="perfwatch.refused")
-
-
-def _close_refused(connection: Any, **_: object) -> None:
-    if connection.vendor == "sqlite" and _closing not in connection.execute_wrappers:
+    # It would go on with a file in whose place another one is: what it writes is gone with it. This
+    # is asked before each use, as health checks are on; SQLite's own answer is always yes.
+    opened = _identity(file)
+    connection.is_usable = lambda: _identity(file) == opened
+    # Django leaves the cursor of a query that failed to the garbage collector, which runs in any
+    # thread, and SQLite has that thread wait as long as another query of this connection waits.
+    if _closing not in connection.execute_wrappers:
         connection.execute_wrappers.append(_closing)
 
 
